@@ -1,0 +1,67 @@
+package queue
+
+import "strings"
+
+// Keys names every Redis key of one queue. Nothing outside this file spells one.
+//
+// The braces put all keys into the hash slot of the bare queue name, so that a
+// script may touch several of them in Redis Cluster too.
+type Keys struct {
+	queue, tag string
+}
+
+// NewKeys returns the keys of the queue with that name. A name with a hash tag of
+// its own, as in "{shop}:orders", gets no second pair of braces.
+func NewKeys(queue string) Keys {
+	if strings.Contains(queue, "{") {
+		return Keys{queue, queue}
+	}
+	return Keys{queue, "{" + queue + "}"}
+}
+
+// Queue is the list of waiting messages: newest left, oldest right.
+func (k Keys) Queue() string { return k.queue }
+
+// Workers is the zset of instances; the score is the end of the lease in ms by
+// Redis's clock, or 0 once a reaper has condemned the instance.
+func (k Keys) Workers() string { return k.tag + ":workers" }
+
+// Worker is the hash that describes an instance; for each order that it has
+// started it holds a field, see [Started].
+func (k Keys) Worker(instance string) string { return k.tag + ":worker:" + instance }
+
+// Processing is the list of what an instance has in hand: newest left.
+func (k Keys) Processing(instance string) string { return k.tag + ":processing:" + instance }
+
+// ProcessingPattern is a SCAN pattern that finds every processing list.
+func (k Keys) ProcessingPattern() string {
+	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+	return escape.Replace(k.tag) + ":processing:*"
+}
+
+// Instance is the owner of a processing list, given the list's key.
+func (k Keys) Instance(processing string) string {
+	instance, _, _ := strings.Cut(strings.TrimPrefix(processing, k.Processing("")), ":")
+	return instance
+}
+
+// Delayed is the zset of messages that wait for their retry; the score is when
+// they are due, in ms by Redis's clock.
+func (k Keys) Delayed() string { return k.tag + ":delayed" }
+
+// Deliveries is the hash from the digest of a payload to the deliveries charged
+// to it so far.
+func (k Keys) Deliveries() string { return k.tag + ":deliveries" }
+
+// Redelivered is the set of digests of payloads that somebody held before and
+// nobody has started since: their orders may be taken over at once.
+func (k Keys) Redelivered() string { return k.tag + ":redelivered" }
+
+// Dead is the stream of dead letters.
+func (k Keys) Dead() string { return k.tag + ":dead" }
+
+// Events is the stream of the last thousand or so rare events.
+func (k Keys) Events() string { return k.tag + ":events" }
+
+// Paused is a string that exists while claiming is paused.
+func (k Keys) Paused() string { return k.tag + ":paused" }
