@@ -27,16 +27,22 @@ func (k Keys) Queue() string { return k.queue }
 func (k Keys) Workers() string { return k.tag + ":workers" }
 
 // Worker is the hash that describes an instance; for each order that it has
-// started it holds a field, see [Started].
+// started it holds a field "order:<digest>", which says when (ms), the order's id and
+// its correlation id, with blanks between.
 func (k Keys) Worker(instance string) string { return k.tag + ":worker:" + instance }
 
 // Processing is the list of what an instance has in hand: newest left.
 func (k Keys) Processing(instance string) string { return k.tag + ":processing:" + instance }
 
+// Pattern is a SCAN pattern that finds every key of the queue but the queue itself.
+func (k Keys) Pattern() string {
+	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+	return escape.Replace(k.tag) + ":*"
+}
+
 // ProcessingPattern is a SCAN pattern that finds every processing list.
 func (k Keys) ProcessingPattern() string {
-	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
-	return escape.Replace(k.tag) + ":processing:*"
+	return strings.TrimSuffix(k.Pattern(), "*") + "processing:*"
 }
 
 // Instance is the owner of a processing list, given the list's key.

@@ -1,0 +1,183 @@
+// Command worker fulfils orders: it takes their messages from a Redis list, does the
+// work, and sets them fulfilled in PostgreSQL. It is set up by environment variables;
+// worker -help lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"fulfillment-worker/internal/config"
+	"fulfillment-worker/internal/db"
+	"fulfillment-worker/internal/fulfil"
+	"fulfillment-worker/internal/httpd"
+	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/outage"
+	"fulfillment-worker/internal/queue"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+const service = "fulfillment-worker"
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run is the program. It returns the exit code: 0 after a clean stop, 1 if it could
+// not start or go on, 2 for wrong usage.
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { usage(flags.Output()) }
+	healthcheck := flags.Bool("healthcheck", false, "")
+	showVersion := flags.Bool("version", false, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		usage(stderr)
+		return 2
+	case *showVersion:
+		fmt.Fprintln(stdout, service, version)
+		return 0
+	}
+	cfg, err := config.Load(getenv)
+	log := logger.New(stdout, service, cfg.LogLevel)
+	if err != nil {
+		log.Error("cannot start: wrong settings", "error", err)
+		return 1
+	}
+	if *healthcheck {
+		return checkHealth(cfg.HTTPAddr, stderr)
+	}
+	ctx, stop := untilSignal(log)
+	defer stop()
+	if err := serve(ctx, cfg, log); err != nil {
+		log.Error("stopped by an error", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// untilSignal returns a context that is done at the first SIGTERM or SIGINT. A second
+// one ends the process at once.
+func untilSignal(log *slog.Logger) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		first := <-signals
+		log.Info("Fulfillment Worker shutting down", "signal", first.String())
+		cancel()
+		second := <-signals
+		log.Warn("stopped at once by a second signal", "signal", second.String())
+		os.Exit(1)
+	}()
+	return ctx, cancel
+}
+
+// serve wires the parts and runs them until ctx is done. When it is, the claims stop
+// first, the heartbeat and the connections last.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	for _, warning := range cfg.Warnings() {
+		log.Warn("unwise setting", "warning", warning)
+	}
+	queue.RedirectLogs(log)
+	listener, err := listen(cfg.HTTPAddr)
+	if err != nil {
+		return fmt.Errorf("HTTP_ADDR: %w", err)
+	}
+	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency)
+	defer rdb.Close()
+	orders, err := connect(ctx, cfg, rdb, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while waiting
+		}
+		return err
+	}
+	defer orders.Close()
+
+	q := queue.New(rdb, queue.Config{
+		Name:            cfg.QueueName,
+		Worker:          cfg.WorkerID,
+		Version:         version,
+		Concurrency:     cfg.Concurrency,
+		Lease:           cfg.LeaseTTL,
+		MaxDeliveries:   cfg.MaxDeliveries,
+		RetryInitial:    cfg.RetryInitial,
+		RetryMax:        cfg.RetryMax,
+		ShutdownTimeout: cfg.ShutdownTimeout,
+		MaxMessageBytes: cfg.MaxMessageBytes,
+	}, log)
+	consumer := queue.NewConsumer(q, orders.Available)
+	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return orders.Watch(ctx) })
+	group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
+	group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // its health is told until the end
+	group.Go(func() error {
+		defer stopServing()
+		return consumer.Consume(ctx, fulfiller.Handle)
+	})
+	if listener != nil {
+		health := httpd.Server{
+			Alive: map[string]httpd.Check{"consumer": func(context.Context) error { return consumer.Alive() }},
+			Ready: map[string]httpd.Check{
+				"postgres": orders.Ping,
+				"redis":    func(ctx context.Context) error { return rdb.Fit(ctx, cfg.QueueName) },
+			},
+		}
+		group.Go(func() error { return health.Serve(serving, listener) })
+	}
+	return group.Wait()
+}
+
+// listen opens the address of the HTTP server; nil is none.
+func listen(addr string) (net.Listener, error) {
+	if addr == "off" {
+		return nil, nil
+	}
+	return httpd.Listen(addr)
+}
+
+// connect waits until both servers answer, as long as STARTUP_TIMEOUT allows.
+func connect(ctx context.Context, cfg config.Config, rdb queue.Redis, log *slog.Logger) (*db.Orders, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartupTimeout, errors.New("STARTUP_TIMEOUT is over"))
+	defer cancel()
+	orders, err := db.Open(ctx, cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL: %w", err)
+	}
+	if err := outage.Ride(ctx, log, "reach Redis", func() error { return rdb.Ping(ctx) }); err != nil {
+		orders.Close()
+		return nil, fmt.Errorf("Redis: %w", err)
+	}
+	if err := rdb.Fit(ctx, cfg.QueueName); err != nil {
+		log.Warn("Redis is not fit to hold the queue safely", "error", err)
+	}
+	return orders, nil
+}
+
+func work(cfg config.Config) fulfil.Work {
+	if cfg.FulfillmentURL != "" {
+		return fulfil.NewPost(string(cfg.FulfillmentURL))
+	}
+	return fulfil.Simulation{Min: cfg.ProcessingMin, Max: cfg.ProcessingMax}
+}

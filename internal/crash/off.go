@@ -1,0 +1,6 @@
+//go:build !torture
+
+package crash
+
+// At is a point at which the process may be made to die.
+func At(string) {}

@@ -1,0 +1,186 @@
+// Package db is PostgreSQL: the orders table, and the pool of connections to it.
+//
+// # What callers may rely on
+//
+//   - An order makes only the steps pending → processing, processing → processing
+//     and processing → fulfilled; each step's guard stands in the WHERE of its own
+//     UPDATE.
+//   - A claim yields a [Token], the row's version. Whoever takes the order over
+//     changes the version, so that [Orders.Finish] with an old token changes
+//     nothing.
+//   - An outage is waited out; a statement whose answer was lost is resolved by
+//     reading the row again.
+//
+// # What this package never does
+//
+//   - It runs no DDL, and never holds a transaction open between two calls: it needs
+//     SELECT and UPDATE (status, updated_at) on orders and nothing else.
+//   - It knows nothing of Redis or of messages.
+package db
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"fulfillment-worker/internal/order"
+	"fulfillment-worker/internal/outage"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	pingEvery        = time.Second     // pause between two looks whether PostgreSQL answers
+	pingTimeout      = time.Second     // for its answer
+	statementTimeout = 5 * time.Second // for any other
+)
+
+// Orders is the orders table.
+type Orders struct {
+	pool      *pgxpool.Pool
+	log       *slog.Logger
+	abandoned time.Duration
+
+	mu   sync.Mutex
+	open chan struct{} // closed while PostgreSQL answers
+	away bool
+}
+
+// Open returns the orders table behind cfg, verified to answer; it waits for that
+// until ctx is done, and its error says then what went wrong last. An order that
+// stands in processing for longer than abandoned counts as nobody's.
+//
+// Of cfg it takes where to connect, as whom, and how many connections.
+func Open(ctx context.Context, cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Orders, error) {
+	cfg.PingTimeout = pingTimeout
+	cfg.ConnConfig.ConnectTimeout = statementTimeout
+	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
+	// Ages of rows are compared to the server's clock, in one time zone for all.
+	cfg.ConnConfig.RuntimeParams["TimeZone"] = "UTC"
+	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
+		cfg.ConnConfig.RuntimeParams["application_name"] = "fulfillment-worker"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, errors.New("the pool's settings do not fit each other")
+	}
+	o := &Orders{pool: pool, log: log, abandoned: abandoned, open: make(chan struct{})}
+	close(o.open)
+	if err := outage.Ride(ctx, log, "reach PostgreSQL", func() error { return o.Ping(ctx) }); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// Close closes the pool, but waits no longer than a second for statements that still
+// run.
+func (o *Orders) Close() {
+	closed := make(chan struct{})
+	go func() {
+		o.pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(time.Second):
+	}
+}
+
+// Ping asks PostgreSQL for any answer, and gives it a second.
+func (o *Orders) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return o.pool.Ping(ctx)
+}
+
+// Available returns a channel that is closed while PostgreSQL answers: nobody should
+// begin what needs it before. Watch must run for it to be true.
+func (o *Orders) Available() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.open
+}
+
+// Watch keeps Available true to the facts until ctx is done, and returns nil.
+func (o *Orders) Watch(ctx context.Context) error {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := o.Ping(ctx)
+		if ctx.Err() == nil {
+			o.setAway(ctx, err)
+		}
+	}
+}
+
+// setAway notes whether PostgreSQL is away, for which err is the evidence.
+func (o *Orders) setAway(ctx context.Context, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if away := err != nil; away != o.away {
+		o.away = away
+		if away {
+			o.open = make(chan struct{})
+			o.log.WarnContext(ctx, "PostgreSQL is away, claiming stops", "error", err)
+		} else {
+			close(o.open)
+			o.log.InfoContext(ctx, "PostgreSQL is back, claiming goes on")
+		}
+	}
+}
+
+// try runs one attempt of op under a time-out that no end of ctx cuts short: an
+// answer that is not waited for is an unknown outcome.
+func (o *Orders) try(ctx context.Context, op func(context.Context) error) error {
+	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
+	defer cancel()
+	err := op(attempt)
+	switch {
+	case err == nil:
+		return nil
+	case isVerdict(err), ownFault(err):
+		return outage.Stop(err)
+	case isUnknown(err) && !errors.Is(err, context.DeadlineExceeded): // that may be a lock's fault: Watch knows
+		o.setAway(ctx, err)
+	}
+	return err
+}
+
+// isVerdict reports whether err is the answer to the question, rather than none.
+func isVerdict(err error) bool {
+	var inHand *order.InHandError
+	return errors.As(err, &inHand) || errors.Is(err, order.ErrUnknown) || errors.Is(err, order.ErrFulfilled) ||
+		errors.Is(err, order.ErrForeign) || errors.Is(err, order.ErrSuperseded)
+}
+
+// ownFault reports whether err is about this order rather than about the server:
+// its row refuses the change (a constraint, a trigger, a value out of range). All
+// else is waited out.
+func ownFault(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) != 5 {
+		return false
+	}
+	switch pg.Code[:2] {
+	case "22", "23", "44", "P0": // data, constraint, check option, PL/pgSQL
+		return true
+	}
+	return false
+}
+
+// isUnknown reports whether err leaves open if the statement was carried out: it is no
+// answer of PostgreSQL, or the one of a server that breaks off (class 57P).
+func isUnknown(err error) bool {
+	var pg *pgconn.PgError
+	return !isVerdict(err) && (!errors.As(err, &pg) || strings.HasPrefix(pg.Code, "57P"))
+}

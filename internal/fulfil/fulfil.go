@@ -1,0 +1,154 @@
+// Package fulfil is one order's life in this worker: decode the message, claim the
+// row, do the work, finish the row. It is the only place that sees both the message
+// and the row, so that "store, then acknowledge" can be broken only here.
+//
+// # What callers may rely on
+//
+//   - [Fulfiller.Handle] returns nil only for an order that is fulfilled in
+//     PostgreSQL; the message may be forgotten then, and not before.
+//   - Work begins only for an order that is claimed, and after the queue has been
+//     told: an order that kills its worker is counted.
+//   - Every other error it returns is one that the queue acts upon; [classify] is the
+//     one table that says how.
+//
+// # What this package never does
+//
+//   - It never acknowledges a message, and never writes to PostgreSQL but through the
+//     orders table it was given.
+package fulfil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/db"
+	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/order"
+	"fulfillment-worker/internal/queue"
+)
+
+// Work is what fulfilling an order means outside the orders table. Do returns nil
+// when it is done, or an error: one that matches [order.ErrRejected] to refuse the
+// order for good, an [*order.TryLaterError], or any other for a failure that may pass.
+// It returns soon after ctx is done. It may be called again for the same order.
+type Work interface {
+	Do(ctx context.Context, m order.Message) error
+}
+
+// Orders is the orders table; [*db.Orders] is the real one and documents the methods.
+type Orders interface {
+	Claim(ctx context.Context, id int64, takeOver bool) (db.Token, error)
+	Finish(ctx context.Context, id int64, token db.Token) error
+}
+
+// Delivery is a message in hand; [*queue.Delivery] is the real one and documents the
+// methods.
+type Delivery interface {
+	Concerns(orderID int64, correlationID string)
+	MayTakeOver(ctx context.Context) (bool, error)
+	Start(ctx context.Context) error
+	Number() int
+}
+
+// Fulfiller fulfils the orders that messages ask for. All fields are required.
+type Fulfiller struct {
+	Orders  Orders
+	Work    Work
+	Timeout time.Duration // of the work on one order
+	Log     *slog.Logger
+}
+
+// Handle fulfils the order of one message. It is a [queue.Handler].
+func (f *Fulfiller) Handle(ctx context.Context, d *queue.Delivery) error {
+	return classify(f.fulfil(ctx, d, d.Payload))
+}
+
+func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, payload []byte) error {
+	m, err := order.Decode(payload)
+	d.Concerns(m.OrderID, m.CorrelationID)
+	if err != nil {
+		return err
+	}
+	ctx = logger.WithOrder(ctx, m.OrderID, m.CorrelationID)
+
+	token, err := f.claim(ctx, d, m.OrderID)
+	if err != nil {
+		return f.unclaimed(ctx, err)
+	}
+	crash.At("row_claimed")
+	if err := d.Start(ctx); err != nil {
+		return err
+	}
+	f.Log.InfoContext(ctx, fmt.Sprintf("Processing order %d", m.OrderID), "delivery", d.Number())
+	start := time.Now()
+	if err := f.work(ctx, m); err != nil {
+		return err
+	}
+	crash.At("worked")
+	return f.finish(ctx, m.OrderID, token, start)
+}
+
+// claim takes the order over from a former holder only where the queue knows that
+// there is none any more.
+func (f *Fulfiller) claim(ctx context.Context, d Delivery, id int64) (db.Token, error) {
+	token, err := f.Orders.Claim(ctx, id, false)
+	var inHand *order.InHandError
+	if !errors.As(err, &inHand) {
+		return token, err
+	}
+	may, lookErr := d.MayTakeOver(ctx)
+	if lookErr != nil {
+		return "", lookErr
+	}
+	if !may {
+		return "", err
+	}
+	token, err = f.Orders.Claim(ctx, id, true)
+	if err == nil {
+		f.Log.InfoContext(ctx, fmt.Sprintf("Order %d taken over from a former holder", id))
+	}
+	return token, err
+}
+
+// unclaimed turns a copy of a fulfilled order into success.
+func (f *Fulfiller) unclaimed(ctx context.Context, err error) error {
+	if errors.Is(err, order.ErrFulfilled) {
+		f.Log.InfoContext(ctx, "Order was fulfilled before, message dropped")
+		return nil
+	}
+	return err
+}
+
+var errTimeout = errors.New("ORDER_TIMEOUT is over")
+
+func (f *Fulfiller) work(ctx context.Context, m order.Message) error {
+	limited, cancel := context.WithTimeoutCause(ctx, f.Timeout, errTimeout)
+	defer cancel()
+	crash.At("working")
+	err := f.Work.Do(limited, m)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return fmt.Errorf("%w: %w", errTimeout, err)
+	}
+	return err
+}
+
+// finish runs to an answer even if the worker is told to stop meanwhile: what is done
+// shall be known to be done.
+func (f *Fulfiller) finish(ctx context.Context, id int64, token db.Token, start time.Time) error {
+	took := time.Since(start)
+	err := f.Orders.Finish(ctx, id, token)
+	switch {
+	case err == nil:
+		f.Log.InfoContext(ctx, fmt.Sprintf("Order %d fulfilled", id), "processing_duration_ms", took.Milliseconds())
+	case errors.Is(err, order.ErrFulfilled):
+		f.Log.WarnContext(ctx, "Order was fulfilled by its new holder, nothing changed")
+		return nil
+	case errors.Is(err, order.ErrSuperseded):
+		f.Log.WarnContext(ctx, "Order was taken over, nothing changed", "error", err)
+	}
+	return err
+}

@@ -1,0 +1,104 @@
+// Package httpd serves what orchestrators ask: whether the worker lives and whether
+// it is ready.
+//
+// # What callers may rely on
+//
+//   - Each answer is a look at the moment of the question, not a memory of one: 200
+//     with "ok", or 503 with a line for each thing that is wrong.
+//   - A check that does not answer within a second has failed.
+//
+// # What this package never does
+//
+//   - It changes nothing.
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	checkTimeout    = time.Second
+	shutdownTimeout = 500 * time.Millisecond
+)
+
+// A Check returns nil if what it looks at is well.
+type Check func(context.Context) error
+
+// Server answers GET /healthz and GET /readyz.
+type Server struct {
+	Alive map[string]Check // for /healthz: what only a restart can cure
+	Ready map[string]Check // for /readyz: what the worker needs from others
+}
+
+// Listen opens the address, so that a wrong one is known before anything else starts.
+func Listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+
+// Serve answers on the listener until ctx is done, and returns nil then.
+func (s Server) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+	}
+	stopped := make(chan struct{})
+	defer context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		_ = server.Shutdown(bounded)
+	})()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-stopped
+	return nil
+}
+
+func (s Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", answer(s.Alive))
+	mux.Handle("GET /readyz", answer(s.Ready))
+	return mux
+}
+
+func answer(checks map[string]Check) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if wrong := run(r.Context(), checks); len(wrong) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, strings.Join(wrong, "\n"))
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+}
+
+// run runs the checks side by side and says what is wrong, in the order of the names.
+func run(ctx context.Context, checks map[string]Check) []string {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wrong []string
+	var all sync.WaitGroup
+	for name, check := range checks {
+		all.Go(func() {
+			if err := check(ctx); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				wrong = append(wrong, fmt.Sprintf("%s: %v", name, err))
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(wrong)
+	return wrong
+}

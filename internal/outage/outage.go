@@ -1,0 +1,64 @@
+// Package outage waits out the times when a server is away.
+//
+// # What callers may rely on
+//
+//   - Waiting backs off exponentially, with jitter, to two seconds at most; it
+//     never gives up by itself and never spins.
+//   - An outage is logged when it begins and when it ends, not in between.
+//
+// # What this package never does
+//
+//   - It never bounds a single attempt: the operation has its own time-out.
+//   - It never decides whether an operation is safe to repeat.
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Stop wraps an error that waiting cannot cure: [Ride] returns it at once.
+func Stop(err error) error { return backoff.Permanent(err) }
+
+// Ride calls op until it succeeds, fails with an error made by [Stop], or ctx is
+// done between two calls. It calls op at least once, so that what must be tried
+// is tried even in a context that is done. Its error is nil, the one that Stop
+// was given, or the cause of ctx's end joined with op's last error. The name of
+// the operation, an infinitive, tells in the log what is held up.
+func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) error {
+	var last error
+	var since time.Time
+	attempt := func() error {
+		last = op()
+		return last
+	}
+	notify := func(err error, _ time.Duration) {
+		if since.IsZero() {
+			since = time.Now()
+			log.WarnContext(ctx, "cannot "+name+", trying until it works", "error", err)
+		}
+	}
+	err := backoff.RetryNotify(attempt, backoff.WithContext(newBackOff(), ctx), notify)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), last)
+	}
+	if !since.IsZero() && err == nil {
+		log.InfoContext(ctx, "can "+name+" again", "outage_seconds", time.Since(since).Seconds())
+	}
+	return err
+}
+
+func newBackOff() backoff.BackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0.3),
+		backoff.WithMaxInterval(1500*time.Millisecond), // two seconds with the jitter
+		backoff.WithMaxElapsedTime(0),
+	)
+}

@@ -1,0 +1,75 @@
+package queue
+
+import (
+	"context"
+	_ "embed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/release.lua
+var releaseLua string
+
+var releaseScript = redis.NewScript(releaseLua)
+
+// audit looks whether the own list holds more than the worker knows of, which is
+// what a lost reply leaves behind, and whether the queue is paused. It runs in the
+// claim loop, so that no claim is under way: what it finds is a stray for sure.
+func (s *session) audit(ctx context.Context) {
+	var length, paused *redis.IntCmd
+	known := s.hand.size() // before the look: what is settled meanwhile only leaves the list
+	_, err := s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error {
+		length = p.LLen(ctx, s.keys.Processing(s.instance))
+		paused = p.Exists(ctx, s.keys.Paused())
+		return nil
+	})
+	if err != nil {
+		s.log.DebugContext(ctx, "audit failed", "error", err)
+		return
+	}
+	s.setPaused(ctx, paused.Val() == 1)
+	if length.Val() <= int64(known) {
+		return
+	}
+	if err := s.adoptStrays(ctx); err != nil {
+		s.log.DebugContext(ctx, "audit failed", "error", err)
+	}
+}
+
+func (s *session) setPaused(ctx context.Context, paused bool) {
+	if paused != s.paused {
+		s.paused = paused
+		s.log.InfoContext(ctx, map[bool]string{true: "claiming is paused", false: "claiming is resumed"}[paused])
+	}
+}
+
+// adoptStrays takes in hand what the own list holds and the worker does not know
+// of, charged nothing. What finds no slot goes back to the queue's front.
+func (s *session) adoptStrays(ctx context.Context) error {
+	known := s.hand.snapshot()
+	held, err := s.rdb.control.LRange(ctx, s.keys.Processing(s.instance), 0, -1).Result()
+	if err != nil {
+		return err
+	}
+	s.unsure = false
+	for _, payload := range held { // newest first, so that the oldest released ends up in front
+		if known[payload] > 0 {
+			known[payload]--
+			continue
+		}
+		if s.takeSlots(1) == 1 {
+			s.log.WarnContext(ctx, "adopted a stray: the reply to its claim was lost", "digest", Digest([]byte(payload)))
+			s.dispatch(payload)
+			continue
+		}
+		if err := s.release(ctx, payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) release(ctx context.Context, payload string) error {
+	s.log.WarnContext(ctx, "released a stray: the reply to its claim was lost, and no slot is free", "digest", Digest([]byte(payload)))
+	return s.run(ctx, releaseScript, []string{s.keys.Processing(s.instance), s.keys.Queue()}, payload).Err()
+}

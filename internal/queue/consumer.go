@@ -1,0 +1,342 @@
+package queue
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/outage"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrShutdown is the cause with which handlers are cancelled that did not end
+// within ShutdownTimeout.
+var ErrShutdown = errors.New("the worker is shutting down")
+
+// A Handler does what a message asks for. It returns nil when that is done for
+// good, or an error: one made by [Reject] or [PutOff], or any other for a failure,
+// which is charged and retried, see [Failure]. It must return soon after its
+// context is done, and what it returns then is of no account: the message goes
+// back to the queue uncharged.
+type Handler func(context.Context, *Delivery) error
+
+const (
+	blockFor   = time.Second            // longest one BLMOVE waits; go-redis sends whole seconds
+	blockSlack = 2 * time.Second        // how much later than that its answer may come
+	auditEvery = time.Second            // pause between two audits of the own list
+	graceTime  = 500 * time.Millisecond // for handlers to return once they are cancelled
+)
+
+// Consumer claims messages and has them handled.
+//
+// Its claim is BRPop on fulfillment_queue in the same order and with the same
+// blocking wait, never a busy wait; the element moves to a list of the worker's own
+// instead of vanishing.
+type Consumer struct {
+	*Queue
+	open  func() <-chan struct{}
+	slots chan struct{} // one token for each message that may still be taken in hand
+
+	claimTurn, beatTurn turn
+}
+
+// NewConsumer returns a consumer of q. It claims only while the channel that open
+// returns is closed, which is how the rest of the program says that it can work.
+func NewConsumer(q *Queue, open func() <-chan struct{}) *Consumer {
+	c := &Consumer{Queue: q, open: open, slots: make(chan struct{}, q.cfg.Concurrency)}
+	for range q.cfg.Concurrency {
+		c.slots <- struct{}{}
+	}
+	return c
+}
+
+// Consume registers the worker, claims messages and calls handle for each, up to
+// Concurrency at once, until ctx is done. It then lets the handlers finish for up
+// to ShutdownTimeout, hands the rest back and returns nil. No error of Redis ends
+// it: it waits and goes on.
+func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
+	work, stop := drainContext(ctx, c.cfg.ShutdownTimeout)
+	defer stop()
+	for n := 0; ctx.Err() == nil; n++ {
+		instance := c.newInstance()
+		s := &session{
+			Consumer: c, instance: instance, handle: handle, anew: n > 0,
+			log:  c.log.With("instance", instance),
+			hand: hand{held: map[string]int{}},
+		}
+		s.serve(ctx, work)
+	}
+	return nil
+}
+
+// drainContext returns a context that outlives ctx by d and then ends with the
+// cause [ErrShutdown]. The caller must call stop.
+func drainContext(ctx context.Context, d time.Duration) (_ context.Context, stop func()) {
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	undo := context.AfterFunc(ctx, func() {
+		sleep(work, d)
+		cancel(ErrShutdown)
+	})
+	return work, func() {
+		undo()
+		cancel(nil)
+	}
+}
+
+// session is a worker's life under one instance name, from its registration until
+// it leaves or finds that it was presumed dead.
+type session struct {
+	*Consumer
+	instance string
+	handle   Handler
+	anew     bool // not the worker's first session
+	log      *slog.Logger
+
+	live     context.Context // of the handlers; set by serve before the first claim
+	handlers sync.WaitGroup
+	hand     hand
+
+	// confined to the claim loop
+	auditDue *time.Ticker
+	unsure   bool // a claim's outcome is unknown: audit before the next
+	paused   bool
+}
+
+// serve is the order of a session's steps. The heartbeat begins before the first
+// claim and is the last to stop.
+func (s *session) serve(ctx, work context.Context) {
+	if err := outage.Ride(ctx, s.log, "join", func() error { return s.join(ctx, s.instance) }); err != nil {
+		return // ctx is done
+	}
+	crash.At("joined")
+	if s.anew {
+		s.log.InfoContext(ctx, "joined anew")
+	} else {
+		s.log.InfoContext(ctx, "Fulfillment Worker started, consuming from "+s.cfg.Name)
+	}
+
+	live, end := context.WithCancelCause(work)
+	defer end(nil)
+	s.live = live
+	claiming, stopClaiming := context.WithCancel(ctx)
+	defer stopClaiming()
+	defer context.AfterFunc(live, stopClaiming)()
+
+	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
+	var heartbeat sync.WaitGroup
+	heartbeat.Go(func() { s.keepLease(beating, end) })
+	defer heartbeat.Wait()
+
+	s.claimLoop(claiming)
+	s.drain()
+	stopBeating()
+	crash.At("leaving")
+	handedBack, err := s.leave(ctx, s.instance)
+	if err != nil {
+		s.log.WarnContext(ctx, "could not leave, a reaper will find what is left", "error", err)
+		return
+	}
+	s.log.InfoContext(ctx, "left", "handed_back", handedBack)
+}
+
+// drain waits for the handlers: as long as they may run, and a moment more for
+// those that were cancelled.
+func (s *session) drain() {
+	done := make(chan struct{})
+	go func() {
+		s.handlers.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-s.live.Done():
+	}
+	select {
+	case <-done:
+	case <-time.After(graceTime):
+		s.log.Warn("handlers still run, their orders are handed back all the same")
+	}
+}
+
+// claimLoop claims whenever a slot is free, the rest of the program can work and
+// nobody has paused the queue, until ctx is done. It audits the own list meanwhile.
+func (s *session) claimLoop(ctx context.Context) {
+	s.auditDue = time.NewTicker(auditEvery)
+	defer s.auditDue.Stop()
+	for s.await(ctx, s.open) && s.await(ctx, s.resumed) && s.await(ctx, s.slot) {
+		s.freeSlots(1) // claim takes it: nobody else does
+		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.claim(ctx) })
+	}
+}
+
+// await waits until the channel that ready names yields, and audits meanwhile. It
+// reports false when ctx is done.
+func (s *session) await(ctx context.Context, ready func() <-chan struct{}) bool {
+	for {
+		s.claimTurn.mark()
+		select { // first, or a busy loop would audit by chance
+		case <-s.auditDue.C:
+			s.audit(ctx)
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.auditDue.C:
+			s.audit(ctx)
+		case <-ready():
+			return ctx.Err() == nil
+		}
+	}
+}
+
+var always = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (s *session) resumed() <-chan struct{} {
+	if s.paused {
+		return nil // until an audit says otherwise
+	}
+	return always
+}
+
+func (s *session) slot() <-chan struct{} { return s.slots }
+
+//go:embed lua/claim.lua
+var claimLua string
+
+var claimScript = redis.NewScript(claimLua)
+
+// claim waits for one message and, if there was one, takes as many more as there
+// are free slots. It does nothing while no slot is free.
+//
+// An error that is no reply leaves open whether messages moved, so the own list is
+// looked at there and then, and in any case before anything else is claimed.
+func (s *session) claim(ctx context.Context) error {
+	s.claimTurn.mark()
+	if s.unsure {
+		if err := s.adoptStrays(ctx); err != nil {
+			return err
+		}
+	}
+	if s.takeSlots(1) == 0 {
+		return nil
+	}
+	payload, err := s.blockingMove(ctx)
+	if err != nil {
+		s.freeSlots(1)
+		if errors.Is(err, redis.Nil) {
+			return nil
+		}
+		return s.failed(ctx, err)
+	}
+	crash.At("claimed")
+	s.dispatch(payload)
+	return s.fillSlots(ctx)
+}
+
+// blockingMove outlives ctx: a BLMOVE that is given up has moved its message all
+// the same. It ends by itself.
+func (s *session) blockingMove(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockFor+blockSlack)
+	defer cancel()
+	node, err := master(ctx, s.rdb.blocking, s.keys.Queue())
+	if err != nil {
+		return "", err
+	}
+	return node.BLMove(ctx, s.keys.Queue(), s.keys.Processing(s.instance), "RIGHT", "LEFT", blockFor).Result()
+}
+
+// fillSlots takes as many messages as there are slots free, without waiting.
+func (s *session) fillSlots(ctx context.Context) error {
+	free := s.takeSlots(cap(s.slots))
+	if free == 0 || ctx.Err() != nil {
+		s.freeSlots(free)
+		return nil
+	}
+	payloads, err := s.move(context.WithoutCancel(ctx), free)
+	if err != nil {
+		s.freeSlots(free)
+		return s.failed(ctx, err)
+	}
+	for _, payload := range payloads {
+		s.dispatch(payload)
+	}
+	s.freeSlots(free - len(payloads))
+	return nil
+}
+
+// failed returns err, the error of a claim, after it has taken in hand what the claim
+// may have moved all the same.
+func (s *session) failed(ctx context.Context, err error) error {
+	if isReply(err) {
+		return err
+	}
+	s.unsure = true
+	return errors.Join(err, s.adoptStrays(ctx))
+}
+
+func (s *session) move(ctx context.Context, limit int) ([]string, error) {
+	node, err := master(ctx, s.rdb.control, s.keys.Queue())
+	if err != nil {
+		return nil, err
+	}
+	return claimScript.Run(ctx, node, []string{s.keys.Queue(), s.keys.Processing(s.instance)}, limit).StringSlice()
+}
+
+// takeSlots takes up to n of the free slots and says how many it got. Only the claim
+// loop takes any.
+func (s *session) takeSlots(n int) int {
+	for got := range n {
+		select {
+		case <-s.slots:
+		default:
+			return got
+		}
+	}
+	return n
+}
+
+func (s *session) freeSlots(n int) {
+	for range n {
+		s.slots <- struct{}{}
+	}
+}
+
+// dispatch has a message handled that is in the own list. It uses up one slot
+// until the message is settled.
+func (s *session) dispatch(payload string) {
+	s.hand.take(payload)
+	s.handlers.Go(func() {
+		defer s.freeSlots(1)
+		defer s.hand.drop(payload)
+		d := &Delivery{Payload: []byte(payload), session: s, digest: Digest([]byte(payload))}
+		s.settle(d, s.safely(d))
+	})
+}
+
+// safely calls the handler and turns a panic into an error, so that one bad message
+// does not take the worker down.
+func (s *session) safely(d *Delivery) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handler panicked: %v", p)
+			s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
+		}
+	}()
+	if size := len(d.Payload); size > s.cfg.MaxMessageBytes {
+		return Reject(TooLarge, fmt.Errorf("%d bytes, MAX_MESSAGE_BYTES is %d", size, s.cfg.MaxMessageBytes))
+	}
+	return s.handle(s.live, d)
+}

@@ -1,0 +1,87 @@
+package queue
+
+import (
+	"context"
+	_ "embed"
+	"strconv"
+
+	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/outage"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/start.lua
+var startLua string
+
+var startScript = redis.NewScript(startLua)
+
+// Delivery is one message on its way through a handler.
+type Delivery struct {
+	Payload []byte // byte for byte what was queued
+
+	session *session
+	digest  string
+
+	orderID       int64  // zero until Concerns has said
+	correlationID string // so, too
+	charged       int    // zero until Start has asked
+}
+
+// Concerns says which order the message is about, for the dead letters, the events
+// and the people who look. Call it as soon as it is known.
+func (d *Delivery) Concerns(orderID int64, correlationID string) {
+	d.orderID, d.correlationID = orderID, correlationID
+}
+
+// context is that of the session's handlers, for the log lines about this message.
+func (d *Delivery) context() context.Context {
+	return logger.WithOrder(d.session.live, d.orderID, d.correlationID)
+}
+
+// order is the order's id as the scripts get it: empty where it is unknown.
+func (d *Delivery) order() string {
+	if d.orderID == 0 {
+		return ""
+	}
+	return strconv.FormatInt(d.orderID, 10)
+}
+
+// Start notes that the work begins: from here on the worker's death is charged to
+// the message. It waits out an outage of Redis, and returns [ErrLeaseLost] if the
+// message is not this worker's any more, or the cause of ctx's end; the work must
+// not begin then.
+func (d *Delivery) Start(ctx context.Context) error {
+	s := d.session
+	err := outage.Ride(ctx, s.log, "note the start of the work", func() error {
+		charged, err := s.run(ctx, startScript,
+			[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()},
+			s.instance, d.digest, d.order(), d.correlationID,
+		).Int()
+		if err == nil && charged < 0 {
+			return outage.Stop(ErrLeaseLost)
+		}
+		d.charged = charged
+		return err
+	})
+	crash.At("started")
+	return err
+}
+
+// Number counts the deliveries of the message that were charged, and this one. It
+// is known once Start has returned.
+func (d *Delivery) Number() int { return d.charged + 1 }
+
+// MayTakeOver reports whether the message was in somebody's hands before and is in
+// nobody's since: what he began may be taken over at once. It waits out an outage of
+// Redis and fails only when ctx ends.
+func (d *Delivery) MayTakeOver(ctx context.Context) (bool, error) {
+	s := d.session
+	var may bool
+	err := outage.Ride(ctx, s.log, "look for a former holder", func() (err error) {
+		may, err = s.rdb.control.SIsMember(ctx, s.keys.Redelivered(), d.digest).Result()
+		return err
+	})
+	return may, err
+}

@@ -1,0 +1,100 @@
+package queue
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"os"
+	"time"
+
+	"fulfillment-worker/internal/outage"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrLeaseLost is the cause with which handlers are cancelled when the worker finds
+// that it was presumed dead: what it held is somebody else's now.
+var ErrLeaseLost = errors.New("the lease was lost")
+
+//go:embed lua/join.lua
+var joinLua string
+
+//go:embed lua/beat.lua
+var beatLua string
+
+//go:embed lua/leave.lua
+var leaveLua string
+
+var (
+	joinScript  = redis.NewScript(joinLua)
+	beatScript  = redis.NewScript(beatLua)
+	leaveScript = redis.NewScript(leaveLua)
+)
+
+// leaveLimit is more than any worker can hold, so that one run hands all back.
+const leaveLimit = 5000
+
+// handOverTime bounds the last call of a worker that leaves.
+const handOverTime = time.Second
+
+// join registers the instance; it must not claim before.
+func (q *Queue) join(ctx context.Context, instance string) error {
+	return q.run(ctx, joinScript,
+		[]string{q.keys.Workers(), q.keys.Worker(instance), q.keys.Events()},
+		instance, q.cfg.Lease.Milliseconds(), hostName(), os.Getpid(), q.cfg.Version, q.cfg.Concurrency,
+	).Err()
+}
+
+// beat renews the lease. It returns ErrLeaseLost if there is none any more.
+func (q *Queue) beat(ctx context.Context, instance string) error {
+	ctx, cancel := context.WithTimeout(ctx, min(q.cfg.Lease/3, handOverTime))
+	defer cancel()
+	now, err := q.run(ctx, beatScript,
+		[]string{q.keys.Workers(), q.keys.Worker(instance)},
+		instance, q.cfg.Lease.Milliseconds(),
+	).Int64()
+	if err == nil && now < 0 {
+		return ErrLeaseLost
+	}
+	return err
+}
+
+// leave hands back what the instance holds, and ends its lease. What it cannot
+// hand back, because Redis is away, a reaper will find.
+func (q *Queue) leave(ctx context.Context, instance string) (handedBack int, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
+	defer cancel()
+	for {
+		moved, err := q.run(ctx, leaveScript,
+			[]string{
+				q.keys.Workers(), q.keys.Worker(instance), q.keys.Processing(instance), q.keys.Queue(),
+				q.keys.Redelivered(), q.keys.Events(),
+			},
+			instance, leaveLimit,
+		).Int()
+		handedBack += moved
+		if err != nil || moved < leaveLimit {
+			return handedBack, err
+		}
+	}
+}
+
+// keepLease beats at a third of the lease until ctx is done, or until the lease is
+// lost, which it reports by calling lost.
+func (s *session) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
+	for sleep(ctx, s.cfg.Lease/3) {
+		err := outage.Ride(ctx, s.log, "renew the lease", func() error {
+			s.beatTurn.mark()
+			err := s.beat(context.WithoutCancel(ctx), s.instance)
+			if errors.Is(err, ErrLeaseLost) {
+				return outage.Stop(err)
+			}
+			return err
+		})
+		if errors.Is(err, ErrLeaseLost) {
+			s.log.WarnContext(ctx, "lease lost, joining anew")
+			lost(ErrLeaseLost)
+			return
+		}
+	}
+}

@@ -1,0 +1,92 @@
+#!lua flags=allow-oom
+-- reap.lua: give what a dead worker held back to the front of the queue, first in
+-- first out, and charge a delivery to what it had started.
+--
+-- KEYS[1]  workers      zset    who is registered, and until when         (written)
+-- KEYS[2]  worker       hash    describes the instance                    (removed)
+-- KEYS[3]  processing   list    what the worker has in hand, newest left  (drained)
+-- KEYS[4]  queue        list    waiting messages, oldest right            (appended)
+-- KEYS[5]  deliveries   hash    digest to deliveries charged              (written)
+-- KEYS[6]  redelivered  set     digests that may be taken over            (written)
+-- KEYS[7]  dead         stream  dead letters                              (appended)
+-- KEYS[8]  events       stream  what happened lately                      (appended)
+-- ARGV[1]  instance  string  who is presumed dead
+-- ARGV[2]  limit     int     most messages to move in one run
+-- ARGV[3]  max       int     deliveries that a message gets
+-- ARGV[4]  reaper    string  who reaps
+--
+-- Returns  array  messages given back, of them charged, dead letters made, and 1 if
+--                 there is more to do or 0 if not; -1 first if the instance lives
+--                 or is not registered
+--
+-- Atomic: the look at the lease, the sentence and the moves are one step to every
+--   other client. The first run condemns the instance (its deadline becomes 0), so
+--   that no beat brings it back while later runs move the rest. The registration
+--   goes only with an empty list. A message is charged before it moves and moves in
+--   one command, so that a script that fails half way loses nothing.
+-- Bounded: at most limit moves.
+-- Repeatable: a second run moves nothing.
+
+local workers, worker, processing, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local deliveries, redelivered, dead, events = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local instance, limit, max, reaper = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local deadline = redis.call('ZSCORE', workers, instance)
+if not deadline or tonumber(deadline) > now then
+  return { -1, 0, 0, 0 }
+end
+redis.call('ZADD', workers, 0, instance)
+
+-- charge counts the death against the message if its work had begun. It returns
+-- the deliveries charged, or nil if there was nothing to charge.
+local function charge(digest)
+  if redis.call('HEXISTS', worker, 'order:' .. digest) == 0 then
+    return nil
+  end
+  local charged = redis.call('HINCRBY', deliveries, digest, 1)
+  redis.call('HDEL', worker, 'order:' .. digest)
+  return charged
+end
+
+local function bury(payload, digest, charged, note)
+  local order_id, correlation_id = string.match(note, '^%S+ (%S+) (.*)$')
+  redis.call('XADD', dead, '*', 'payload', payload, 'reason', 'exhausted', 'error', 'its worker died',
+    'order_id', order_id or '', 'correlation_id', correlation_id or '', 'deliveries', charged, 'instance', instance)
+  redis.call('HDEL', deliveries, digest)
+  redis.call('SREM', redelivered, digest)
+  redis.call('LPOP', processing)
+  redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'dead', 'instance', instance, 'order_id', order_id or '',
+    'correlation_id', correlation_id or '', 'deliveries', charged, 'reason', 'exhausted', 'error', 'its worker died')
+end
+
+local moved, started, buried = 0, 0, 0
+local more = 1
+while moved + buried < limit do
+  local payload = redis.call('LINDEX', processing, 0)
+  if not payload then
+    redis.call('DEL', worker)
+    redis.call('ZREM', workers, instance)
+    more = 0
+    break
+  end
+  local digest = redis.sha1hex(payload)
+  local note = redis.call('HGET', worker, 'order:' .. digest)
+  local charged = charge(digest)
+  if charged then
+    started = started + 1
+  end
+  if charged and charged >= max then
+    bury(payload, digest, charged, note)
+    buried = buried + 1
+  else
+    redis.call('SADD', redelivered, digest)
+    redis.call('LMOVE', processing, queue, 'LEFT', 'RIGHT')
+    moved = moved + 1
+  end
+end
+
+redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'reaped', 'instance', instance, 'by', reaper,
+  'messages', moved, 'charged', started, 'dead', buried)
+return { moved, started, buried, more }

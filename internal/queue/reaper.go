@@ -1,0 +1,195 @@
+package queue
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"fulfillment-worker/internal/crash"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/reap.lua
+var reapLua string
+
+//go:embed lua/orphan.lua
+var orphanLua string
+
+var (
+	reapScript   = redis.NewScript(reapLua)
+	orphanScript = redis.NewScript(orphanLua)
+)
+
+const (
+	reapEvery = time.Second // longest pause between two looks at the registry
+	reapLimit = 200         // messages moved in one script
+)
+
+// Reaper gives back what dead workers held. Every worker runs one; any number may
+// run at once.
+type Reaper struct {
+	*Queue
+	log *slog.Logger
+	by  string // who reaps, for the events
+
+	contact time.Time // when the present spell of contact with Redis began; zero: none
+	scanned time.Time // when the last survey was made
+	clock   time.Time // what Redis's clock said then
+}
+
+// NewReaper returns a reaper of q.
+func NewReaper(q *Queue) *Reaper {
+	return &Reaper{Queue: q, log: q.log.With("actor", "reaper"), by: q.cfg.Worker}
+}
+
+// Run reaps until ctx is done and returns nil. A turn that fails is logged and the
+// next one tries again.
+//
+// It reaps nobody until it has been in touch with Redis for one lease without a
+// break: after an outage every lease is over, and each living worker needs time for
+// a beat.
+func (r *Reaper) Run(ctx context.Context) error {
+	for {
+		wait, err := r.once(ctx)
+		if err != nil {
+			r.log.DebugContext(ctx, "reap failed", "error", err)
+			r.contact = time.Time{}
+			wait = reapEvery
+		}
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// once looks at the registry, reaps whose lease is over, and returns how long to wait
+// before the next look: until the next lease may be over, at most reapEvery.
+func (r *Reaper) once(ctx context.Context) (time.Duration, error) {
+	asked := time.Now()
+	lowest, err := r.rdb.control.ZRangeWithScores(ctx, r.keys.Workers(), 0, 0).Result()
+	if err != nil {
+		return 0, err
+	}
+	// An answer that took so long that leases may have run out is an outage, too.
+	if r.contact.IsZero() || time.Since(asked) > r.cfg.Lease/3 {
+		r.contact, r.scanned = time.Now(), time.Time{}
+	}
+	if grace := r.cfg.Lease - time.Since(r.contact); grace > 0 {
+		return min(reapEvery, grace), nil
+	}
+	if time.Since(r.scanned) > r.cfg.Lease {
+		if err := r.survey(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if len(lowest) == 0 {
+		return reapEvery, nil
+	}
+	now := r.redisNow()
+	if left := time.UnixMilli(int64(lowest[0].Score)).Sub(now); left > 0 {
+		return min(reapEvery, left+time.Millisecond), nil
+	}
+	return reapEvery / 10, r.reapAll(ctx, now)
+}
+
+// survey looks at what seldom changes: Redis's clock, and who left traces without
+// being registered.
+func (r *Reaper) survey(ctx context.Context) error {
+	clock, err := r.rdb.control.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	r.clock, r.scanned = clock, time.Now()
+	return r.registerOrphans(ctx)
+}
+
+// redisNow is Redis's clock, as far as it went evenly since the last survey. It only
+// tells when to look: the script that reaps asks Redis itself.
+func (r *Reaper) redisNow() time.Time { return r.clock.Add(time.Since(r.scanned)) }
+
+// reapAll reaps every instance whose lease is over. One that cannot be reaped does
+// not shield the others.
+func (r *Reaper) reapAll(ctx context.Context, now time.Time) error {
+	instances, err := r.rdb.control.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: r.keys.Workers(), Start: "-inf", Stop: now.UnixMilli(), ByScore: true,
+	}).Result()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, instance := range instances {
+		crash.At("reaping")
+		errs = append(errs, r.reap(ctx, instance))
+	}
+	return errors.Join(errs...)
+}
+
+// reap gives back what the instance held, in bounded steps. Any of them may be the
+// last of this process: the next reaper goes on from there.
+func (r *Reaper) reap(ctx context.Context, instance string) error {
+	messages, charged, dead := 0, 0, 0
+	for {
+		result, err := r.run(ctx, reapScript,
+			[]string{
+				r.keys.Workers(), r.keys.Worker(instance), r.keys.Processing(instance), r.keys.Queue(),
+				r.keys.Deliveries(), r.keys.Redelivered(), r.keys.Dead(), r.keys.Events(),
+			},
+			instance, reapLimit, r.cfg.MaxDeliveries, r.by,
+		).Int64Slice()
+		if err != nil {
+			return err
+		}
+		if result[0] < 0 {
+			return nil // it lives, or somebody else has reaped it
+		}
+		messages, charged, dead = messages+int(result[0]), charged+int(result[1]), dead+int(result[2])
+		if result[3] == 0 {
+			r.log.WarnContext(ctx, "reaped a dead worker", "instance", instance,
+				"messages", messages, "charged", charged, "dead", dead)
+			return nil
+		}
+		crash.At("reaped_some")
+	}
+}
+
+// registerOrphans finds instances that left a list or a description but are not
+// registered. It gives each one lease: the living beat, the dead are reaped.
+func (r *Reaper) registerOrphans(ctx context.Context) error {
+	instances, err := r.traces(ctx)
+	if err != nil {
+		return err
+	}
+	for instance := range instances {
+		registered, err := r.run(ctx, orphanScript, []string{r.keys.Workers()}, instance, r.cfg.Lease.Milliseconds()).Int()
+		if err != nil {
+			return err
+		}
+		if registered == 1 {
+			r.log.WarnContext(ctx, "found an instance that is not registered", "instance", instance)
+		}
+	}
+	return nil
+}
+
+// traces are the instances of which SCAN finds a list or a description.
+func (r *Reaper) traces(ctx context.Context) (map[string]bool, error) {
+	node, err := master(ctx, r.rdb.control, r.keys.Queue())
+	if err != nil {
+		return nil, err
+	}
+	instances := map[string]bool{}
+	iter := node.Scan(ctx, 0, r.keys.Pattern(), 1000).Iterator()
+	for iter.Next(ctx) {
+		for _, prefix := range []string{r.keys.Processing(""), r.keys.Worker("")} {
+			if name, ok := strings.CutPrefix(iter.Val(), prefix); ok {
+				instance, _, _ := strings.Cut(name, ":")
+				instances[instance] = true
+			}
+		}
+	}
+	return instances, iter.Err()
+}

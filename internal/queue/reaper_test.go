@@ -1,0 +1,235 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"fulfillment-worker/internal/queue"
+	"fulfillment-worker/internal/testenv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+func zero(instance string) redis.Z { return redis.Z{Score: 0, Member: instance} }
+
+// holding makes an instance that holds the payloads, the first taken first, of which
+// the first so many were started; its lease ends then.
+func (b *bench) holding(instance string, lease time.Duration, started int, payloads ...string) {
+	b.Helper()
+	ctx := b.Context()
+	for i, p := range payloads {
+		must(b, b.rdb.LPush(ctx, b.keys.Processing(instance), p).Err())
+		if i < started {
+			must(b, b.rdb.HSet(ctx, b.keys.Worker(instance), "order:"+queue.Digest([]byte(p)), "1700000000000 7 c 7").Err())
+		}
+	}
+	must(b, b.rdb.HSet(ctx, b.keys.Worker(instance), "host", "h").Err())
+	now, err := b.rdb.Time(ctx).Result()
+	must(b, err)
+	must(b, b.rdb.ZAdd(ctx, b.keys.Workers(), redis.Z{Score: float64(now.Add(lease).UnixMilli()), Member: instance}).Err())
+}
+
+func TestReaper_givesBack(t *testing.T) {
+	tests := []struct {
+		name        string
+		held        int
+		started     int
+		lease       time.Duration
+		before      int // deliveries charged to each before
+		wantBack    int
+		wantCharged int // each of the started
+		wantDead    int
+	}{
+		{"what was claimed but not started comes back uncharged", 3, 0, -time.Millisecond, 0, 3, 0, 0},
+		{"what was started is charged", 3, 2, -time.Millisecond, 0, 3, 1, 0},
+		{"the last delivery ends as a dead letter", 3, 2, -time.Millisecond, 2, 1, 0, 2},
+		{"empty hands", 0, 0, -time.Millisecond, 0, 0, 0, 0},
+		{"more than two runs of the script", 450, 450, -time.Millisecond, 0, 450, 1, 0},
+		{"a living worker keeps what it has", 3, 3, time.Hour, 0, 0, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			held := names("held", tt.held)
+			b.push("waiting")
+			b.holding("dead-1", tt.lease, tt.started, held...)
+			for _, p := range held {
+				if tt.before > 0 {
+					must(t, b.rdb.HSet(t.Context(), b.keys.Deliveries(), queue.Digest([]byte(p)), tt.before).Err())
+				}
+			}
+			reaper := queue.NewReaper(b.queue(b.url, silent()))
+			for range 2 { // the second turn changes nothing
+				must(t, reaper.Turn(t.Context()))
+			}
+			if tt.lease > 0 {
+				if got := b.list(b.keys.Processing("dead-1")); !slices.Equal(got, held) || len(b.instances()) != 1 {
+					t.Errorf("it holds %v, want %v", got, held)
+				}
+				return
+			}
+			if got := b.instances(); len(got) > 0 {
+				t.Errorf("still registered: %v", got)
+			}
+			want := append(slices.Clone(held[tt.wantDead:]), "waiting")
+			if got := b.list(b.keys.Queue()); !slices.Equal(got, want) {
+				t.Errorf("the queue holds %v, want %v", got, want)
+			}
+			if got := len(b.dead()); got != tt.wantDead {
+				t.Errorf("%d dead letters, want %d", got, tt.wantDead)
+			}
+			for _, letter := range b.dead() {
+				if letter["order_id"] != "7" || letter["correlation_id"] != "c 7" || letter["reason"] != "exhausted" || letter["deliveries"] != "3" {
+					t.Errorf("dead letter %v", letter)
+				}
+			}
+			for i, p := range held[tt.wantDead:] {
+				want := tt.before
+				if i+tt.wantDead < tt.started {
+					want = tt.wantCharged
+				}
+				if got := b.charged(p); got != want {
+					t.Errorf("%s was charged %d deliveries, want %d", p, got, want)
+				}
+			}
+			if n := b.rdb.Exists(t.Context(), b.keys.Worker("dead-1"), b.keys.Processing("dead-1")).Val(); n != 0 {
+				t.Errorf("%d keys of the dead worker are left", n)
+			}
+		})
+	}
+}
+
+func TestReaper_waitsOneLeaseAfterItsFirstContact(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease = 2 * time.Second
+	b.holding("late-1", -time.Hour, 1, "m") // as after an outage: over, but nobody has died
+	start := time.Now()
+	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+	testenv.Eventually(t, 10*time.Second, "it is reaped", func() bool { return len(b.instances()) == 0 })
+	if took := time.Since(start); took < b.cfg.Lease {
+		t.Errorf("reaped after %v, want one lease of grace, %v", took, b.cfg.Lease)
+	}
+}
+
+func TestReaper_waitsOneLeaseAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t)
+	b := benchAt(t, server.URL(), "q")
+	b.cfg.Lease = 2 * time.Second
+	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+	var rec recorder
+	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+		rec.note(d.Payload)
+		must(t, d.Start(ctx))
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	b.push("m")
+	testenv.Eventually(t, 5*time.Second, "the message is in hand", func() bool { return rec.count() == 1 })
+	before := b.firstInstance()
+	<-time.After(2 * b.cfg.Lease) // the grace at the start is over
+	must(t, server.Pause())
+	<-time.After(3 * b.cfg.Lease)
+	must(t, server.Resume())
+	<-time.After(b.cfg.Lease)
+	if got := b.firstInstance(); got != before {
+		t.Errorf("instance %s was robbed, now there is %q", before, got)
+	}
+	if rec.count() != 1 {
+		t.Errorf("the message was delivered %d times, want once", rec.count())
+	}
+}
+
+func TestReaper_findsOrphansWithoutRegistration(t *testing.T) {
+	b := newBench(t)
+	b.holding("dead-1", 0, 1, "m1", "m2")
+	must(t, b.rdb.HSet(t.Context(), b.keys.Worker("dead-2"), "host", "h").Err()) // left no list, only this
+	must(t, b.rdb.Del(t.Context(), b.keys.Workers()).Err())
+	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+	testenv.Eventually(t, 10*time.Second, "the messages are back", func() bool {
+		return slices.Equal(b.list(b.keys.Queue()), []string{"m1", "m2"})
+	})
+	testenv.Eventually(t, 5*time.Second, "nothing else is left", func() bool {
+		n := b.rdb.Exists(t.Context(), b.keys.Worker("dead-1"), b.keys.Worker("dead-2"), b.keys.Workers(), b.keys.Processing("dead-1")).Val()
+		return n == 0
+	})
+	if got := b.charged("m1"); got != 1 {
+		t.Errorf("m1 was charged %d deliveries, want 1", got)
+	}
+}
+
+func TestReaper_twoAtOnceMoveEachMessageOnce(t *testing.T) {
+	b := newBench(t)
+	want := names("m", 1000)
+	b.holding("dead-1", -time.Millisecond, 500, want...)
+	for range 4 {
+		b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+	}
+	testenv.Eventually(t, 10*time.Second, "the dead worker is gone", func() bool { return len(b.instances()) == 0 })
+	if got := b.list(b.keys.Queue()); !slices.Equal(got, want) {
+		t.Errorf("the queue holds %d messages, want the %d in their order", len(got), len(want))
+	}
+	for _, m := range want[:500] {
+		if b.charged(m) != 1 {
+			t.Fatalf("%s was charged %d deliveries, want 1", m, b.charged(m))
+		}
+	}
+}
+
+// A message lives in one place at every instant, whatever is done to it: a look at all
+// places at once never sees none or two.
+func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
+	b := newBench(t)
+	b.cfg.RetryInitial, b.cfg.RetryMax, b.cfg.MaxDeliveries = time.Millisecond, 2*time.Millisecond, 1000
+	const n = 40
+	b.push(names("m", n)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	for i := range 3 {
+		q := b.queue(b.url, silent())
+		b.run(queue.NewPromoter(q).Run)
+		b.run(queue.NewReaper(q).Run)
+		workers.Go(func() {
+			for ctx.Err() == nil { // it comes and goes
+				short, stop := context.WithTimeout(ctx, time.Duration(200+i*70)*time.Millisecond)
+				_ = queue.NewConsumer(q, open).Consume(short, func(ctx context.Context, d *queue.Delivery) error {
+					if err := d.Start(ctx); err != nil {
+						return err
+					}
+					return fmt.Errorf("again")
+				})
+				stop()
+			}
+		})
+	}
+	census := redis.NewScript(`
+		local seen = {}
+		local function count(payload) seen[payload] = (seen[payload] or 0) + 1 end
+		for _, p in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do count(p) end
+		for _, p in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do count(p) end
+		for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+			for _, p in ipairs(redis.call('LRANGE', key, 0, -1)) do count(p) end
+		end
+		local wrong = {}
+		for i = 0, tonumber(ARGV[2]) - 1 do
+			if seen['m' .. i] ~= 1 then wrong[#wrong + 1] = 'm' .. i .. ': ' .. (seen['m' .. i] or 0) end
+		end
+		return wrong`)
+	looks := 0
+	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); looks++ {
+		wrong, err := census.Run(t.Context(), b.rdb, []string{b.keys.Queue(), b.keys.Delayed()}, b.keys.ProcessingPattern(), n).StringSlice()
+		must(t, err)
+		if len(wrong) > 0 {
+			t.Fatalf("places of messages: %v, want one each", wrong)
+		}
+	}
+	cancel()
+	workers.Wait()
+	if looks < 100 {
+		t.Errorf("only %d looks", looks)
+	}
+}

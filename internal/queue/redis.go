@@ -1,0 +1,115 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// commandTimeout bounds each command that does not block.
+const commandTimeout = 2 * time.Second
+
+// Redis is a pair of clients for one Redis: a blocked claim must never keep an
+// acknowledgement or a heartbeat waiting for a connection.
+type Redis struct {
+	control  redis.UniversalClient
+	blocking redis.UniversalClient
+}
+
+// Dial returns clients for the Redis that opts names; where to connect and as whom
+// is all that is taken from there. Nothing is connected yet.
+func Dial(opts *redis.UniversalOptions, concurrency int) Redis {
+	return Redis{
+		control:  redis.NewUniversalClient(harden(*opts, min(concurrency, 64)+4)),
+		blocking: redis.NewUniversalClient(harden(*opts, 2)),
+	}
+}
+
+// harden sets every time-out, and turns off every repetition that go-redis would
+// make by itself: a BLMOVE sent again after a lost reply takes a second message.
+func harden(o redis.UniversalOptions, connections int) *redis.UniversalOptions {
+	o.MaxRetries = -1
+	o.DialTimeout = commandTimeout
+	o.DialerRetries = 1
+	o.ReadTimeout = commandTimeout
+	o.WriteTimeout = commandTimeout
+	o.ContextTimeoutEnabled = true
+	o.PoolSize = connections
+	o.PoolTimeout = commandTimeout
+	o.DisableIdentity = true
+	// Its relaxed time-outs would replace those of the commands.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &o
+}
+
+// Close closes both clients.
+func (r Redis) Close() {
+	_ = r.control.Close()
+	_ = r.blocking.Close()
+}
+
+// master is the client of the one node that holds the key. Commands that must not be
+// repeated go there: a ClusterClient repeats what failed, MaxRetries or not, while
+// the clients of its nodes do not.
+func master(ctx context.Context, client redis.UniversalClient, key string) (*redis.Client, error) {
+	switch c := client.(type) {
+	case *redis.Client:
+		return c, nil
+	case *redis.ClusterClient:
+		return c.MasterForKey(ctx, key)
+	default:
+		return nil, fmt.Errorf("%T has no master", client)
+	}
+}
+
+// Ping asks Redis for any answer.
+func (r Redis) Ping(ctx context.Context) error { return r.control.Ping(ctx).Err() }
+
+// Fit returns nil if Redis answers and may hold the queue: it is a master, and it
+// does not evict keys when its memory is full. Otherwise the error says what is
+// wrong.
+func (r Redis) Fit(ctx context.Context, name string) error {
+	node, err := master(ctx, r.control, name)
+	if err != nil {
+		return err
+	}
+	for section, want := range map[string]string{
+		"replication": "role:master",
+		"memory":      "maxmemory_policy:noeviction",
+	} {
+		info, err := node.Info(ctx, section).Result()
+		if err != nil {
+			return err
+		}
+		field, _, _ := strings.Cut(want, ":")
+		if got := infoField(info, field); got != want {
+			return fmt.Errorf("redis is not fit: it says %q, must say %q", got, want)
+		}
+	}
+	return nil
+}
+
+// infoField is the line of an INFO reply that begins with that field.
+func infoField(info, field string) string {
+	for line := range strings.Lines(info) {
+		if strings.HasPrefix(line, field+":") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return field + ":?"
+}
+
+// RedirectLogs sends what go-redis would print as plain text to the log, as debug
+// lines: what matters of it comes back as an error. It holds for the whole process.
+func RedirectLogs(log *slog.Logger) { redis.SetLogger(redisLog{log}) }
+
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "go-redis says", "text", fmt.Sprintf(format, args...))
+}

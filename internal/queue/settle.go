@@ -1,0 +1,172 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/outage"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Reason says why a message became a dead letter.
+type Reason string
+
+// The reasons of dead letters.
+const (
+	Malformed    Reason = "malformed"
+	Invalid      Reason = "invalid"
+	TooLarge     Reason = "too_large"
+	UnknownOrder Reason = "unknown_order"
+	Rejected     Reason = "rejected"
+	Exhausted    Reason = "exhausted"
+)
+
+// Failure is a handler's error with more to say about what becomes of the message:
+// a delivery is charged, and it is tried again until its deliveries are used up. Any
+// other error counts as the zero Failure that wraps it.
+type Failure struct {
+	Err   error
+	After time.Duration // wait at least so long before the next try
+	Last  Reason        // of the dead letter, if this was the last try; "" is Exhausted
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (f *Failure) Unwrap() error { return f.Err }
+
+type rejection struct {
+	reason Reason
+	error
+}
+
+// Reject returns an error that makes the message a dead letter at once, because no
+// further delivery can help.
+func Reject(reason Reason, err error) error { return &rejection{reason, err} }
+
+type putOff struct {
+	after time.Duration
+	error
+}
+
+// PutOff returns an error that lets the message wait, because somebody else has its
+// order in hand. Nothing is charged.
+func PutOff(after time.Duration, err error) error { return &putOff{after, err} }
+
+//go:embed lua/ack.lua
+var ackLua string
+
+//go:embed lua/retry.lua
+var retryLua string
+
+//go:embed lua/dead.lua
+var deadLua string
+
+//go:embed lua/putoff.lua
+var putoffLua string
+
+var (
+	ackScript    = redis.NewScript(ackLua)
+	retryScript  = redis.NewScript(retryLua)
+	deadScript   = redis.NewScript(deadLua)
+	putoffScript = redis.NewScript(putoffLua)
+)
+
+// What the settling scripts answer; 0 is that the message is not held any more.
+const (
+	delayed = 1
+	buried  = 2
+)
+
+// settle does with a message what its handler's result says. Once the session has
+// ended it only acks: the rest is handed back, or taken already.
+func (s *session) settle(d *Delivery, err error) {
+	ctx := d.context()
+	if err != nil && ctx.Err() != nil {
+		s.log.InfoContext(ctx, "work given up", "error", err, "cause", context.Cause(ctx), "digest", d.digest)
+		return
+	}
+	var rejected *rejection
+	var waits *putOff
+	switch {
+	case err == nil:
+		crash.At("finished")
+		s.ack(ctx, d)
+		crash.At("acked")
+	case errors.As(err, &rejected):
+		s.bury(ctx, d, rejected)
+	case errors.As(err, &waits):
+		s.putOff(ctx, d, waits)
+	default:
+		s.retry(ctx, d, err)
+	}
+}
+
+func (s *session) ack(ctx context.Context, d *Delivery) {
+	_, _ = s.until(ctx, "acknowledge", ackScript, s.noted(), d.Payload, d.digest)
+}
+
+func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
+	result, err := s.until(ctx, "keep a dead letter", deadScript,
+		append(s.noted(), s.keys.Dead(), s.keys.Events()),
+		d.Payload, d.digest, s.instance, d.order(), d.correlationID, string(r.reason), r.Error())
+	if err == nil && result[0] == buried {
+		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", r.error)
+	}
+}
+
+func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
+	_, err := s.until(ctx, "put a message off", putoffScript,
+		[]string{s.keys.Processing(s.instance), s.keys.Worker(s.instance), s.keys.Delayed()},
+		d.Payload, d.digest, w.after.Milliseconds())
+	if err == nil {
+		s.wakePromoter()
+		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
+	}
+}
+
+func (s *session) retry(ctx context.Context, d *Delivery, why error) {
+	failure := &Failure{Err: why}
+	_ = errors.As(why, &failure)
+	last := cmp.Or(failure.Last, Exhausted)
+	jitter := 0.8 + rand.Float64()*0.4
+	result, err := s.until(ctx, "let a message wait", retryScript,
+		append(s.noted(), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
+		d.Payload, d.digest, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
+		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,
+		d.order(), d.correlationID, string(last), why.Error())
+	if err != nil {
+		return
+	}
+	switch answer, charged, wait := result[0], result[1], result[2]; answer {
+	case delayed:
+		s.wakePromoter()
+		s.log.WarnContext(ctx, "message failed and will be retried",
+			"digest", d.digest, "error", why, "deliveries", charged, "retry_in_ms", wait)
+	case buried:
+		s.log.ErrorContext(ctx, "message is a dead letter",
+			"digest", d.digest, "reason", last, "error", why, "deliveries", charged)
+	}
+}
+
+// noted are the keys of all that is kept about a message in hand: itself, that it was
+// started, what it was charged, and whether its order may be taken over.
+func (s *session) noted() []string {
+	return []string{s.keys.Processing(s.instance), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}
+}
+
+// until runs a script again until Redis has answered it; that is safe, for each is
+// repeatable. It stops when the session ends, but not before one try.
+func (s *session) until(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) (answer []int64, err error) {
+	err = outage.Ride(ctx, s.log, name, func() (err error) {
+		answer, err = s.run(context.WithoutCancel(ctx), script, keys, args...).Int64Slice()
+		return err
+	})
+	return answer, err
+}
