@@ -27,7 +27,7 @@ func checkHealth(addr string, stderr io.Writer) int {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	client := http.Client{Timeout: healthTimeout}
+	client := http.Client{Timeout: healthTimeout, Transport: &http.Transport{}} // no proxy: it is next door
 	resp, err := client.Get("http://" + net.JoinHostPort(host, port) + "/healthz")
 	if err != nil {
 		fmt.Fprintln(stderr, "worker:", err)

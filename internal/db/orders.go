@@ -33,7 +33,7 @@ type row struct {
 // [*order.InHandError] if the order is processing and not to be taken over, or what
 // PostgreSQL has against this very row.
 func (o *Orders) Claim(ctx context.Context, id int64, takeOver bool) (token Token, err error) {
-	err = outage.Ride(ctx, o.log, "claim the order", func() error {
+	err = outage.RideQuietly(ctx, o.log, "claim the order", func() error {
 		return o.try(ctx, func(ctx context.Context) (err error) {
 			token, err = o.claimOnce(ctx, id, takeOver)
 			if err != nil && isUnknown(err) {
@@ -95,7 +95,7 @@ func (o *Orders) mayTake(seen row, takeOver bool) error {
 // It waits out outages until ctx is done and returns its cause then.
 func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
 	unknown := false // an earlier try may have been carried out
-	err := outage.Ride(ctx, o.log, "finish the order", func() error {
+	err := outage.RideQuietly(ctx, o.log, "finish the order", func() error {
 		return o.try(ctx, func(ctx context.Context) error {
 			err := o.finishOnce(ctx, id, token)
 			if errors.Is(err, order.ErrFulfilled) && unknown {

@@ -94,7 +94,7 @@ func run(ctx context.Context, checks map[string]Check) []string {
 			if err := check(ctx); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				wrong = append(wrong, fmt.Sprintf("%s: %v", name, err))
+				wrong = append(wrong, name+": "+strings.Join(strings.Fields(err.Error()), " "))
 			}
 		})
 	}

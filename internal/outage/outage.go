@@ -31,6 +31,16 @@ func Stop(err error) error { return backoff.Permanent(err) }
 // was given, or the cause of ctx's end joined with op's last error. The name of
 // the operation, an infinitive, tells in the log what is held up.
 func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) error {
+	return ride(ctx, log, slog.LevelWarn, slog.LevelInfo, name, op)
+}
+
+// RideQuietly is [Ride] for what many do at once, and somebody else says loudly: it
+// logs at the level debug.
+func RideQuietly(ctx context.Context, log *slog.Logger, name string, op func() error) error {
+	return ride(ctx, log, slog.LevelDebug, slog.LevelDebug, name, op)
+}
+
+func ride(ctx context.Context, log *slog.Logger, begin, end slog.Level, name string, op func() error) error {
 	var last error
 	var since time.Time
 	attempt := func() error {
@@ -40,7 +50,7 @@ func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) e
 	notify := func(err error, _ time.Duration) {
 		if since.IsZero() {
 			since = time.Now()
-			log.WarnContext(ctx, "cannot "+name+", trying until it works", "error", err)
+			log.Log(ctx, begin, "cannot "+name+", trying until it works", "error", err)
 		}
 	}
 	err := backoff.RetryNotify(attempt, backoff.WithContext(newBackOff(), ctx), notify)
@@ -48,7 +58,7 @@ func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) e
 		return fmt.Errorf("%w: %w", context.Cause(ctx), last)
 	}
 	if !since.IsZero() && err == nil {
-		log.InfoContext(ctx, "can "+name+" again", "outage_seconds", time.Since(since).Seconds())
+		log.Log(ctx, end, "can "+name+" again", "outage_seconds", time.Since(since).Seconds())
 	}
 	return err
 }

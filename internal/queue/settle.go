@@ -164,7 +164,7 @@ func (s *session) noted() []string {
 // until runs a script again until Redis has answered it; that is safe, for each is
 // repeatable. It stops when the session ends, but not before one try.
 func (s *session) until(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) (answer []int64, err error) {
-	err = outage.Ride(ctx, s.log, name, func() (err error) {
+	err = outage.RideQuietly(ctx, s.log, name, func() (err error) {
 		answer, err = s.run(context.WithoutCancel(ctx), script, keys, args...).Int64Slice()
 		return err
 	})

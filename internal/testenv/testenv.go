@@ -72,7 +72,7 @@ func startSharedRedis() (*servers.Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	atEnd(r.Stop)
+	AtEnd(r.Stop)
 	return r, nil
 }
 
@@ -85,7 +85,7 @@ func startSharedPostgres() (*servers.Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	atEnd(p.Stop)
+	AtEnd(p.Stop)
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpWithin)
 	defer cancel()
 	return p, prepare(ctx, p)
@@ -97,12 +97,13 @@ func sharedDir() (string, error) {
 	}
 	dir, err := servers.TempDir()
 	if err == nil {
-		atEnd(func() { _ = os.RemoveAll(dir) })
+		AtEnd(func() { _ = os.RemoveAll(dir) })
 	}
 	return dir, err
 }
 
-func atEnd(f func()) {
+// AtEnd runs f when [Main] has run the tests.
+func AtEnd(f func()) {
 	shared.Lock()
 	defer shared.Unlock()
 	shared.ends = append(shared.ends, f)

@@ -1,0 +1,63 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+GO ?= go
+# Most tests wait for servers rather than for the processor.
+PARALLEL ?= 8
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Try it
+.PHONY: demo
+demo: servers ## Orders go through three workers, one is killed mid-order: see who takes over, and when
+	$(GO) run ./scripts/demo
+
+.PHONY: bench
+bench: servers ## Print figures: idle cost, pick-up, concurrency, recovery after kill -9, throughput
+	$(GO) run ./scripts/bench
+
+.PHONY: build
+build: ## Build bin/worker and bin/queuectl
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(shell git describe --always --dirty 2>/dev/null || echo dev)' -o bin/ ./cmd/...
+
+##@ Every day
+.PHONY: test
+test: servers ## All tests, on real servers that they start themselves, with the race detector
+	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m ./...
+
+.PHONY: check
+check: fmt vet lint vuln test ## All that CI does
+
+.PHONY: test-compose
+test-compose: ## The containers: kill, freeze and stop workers mid-order (needs Docker)
+	scripts/test-compose.sh
+
+.PHONY: fuzz
+fuzz: ## Look for a message that breaks the decoder, for half a minute
+	$(GO) test -fuzz FuzzDecode -fuzztime 30s ./internal/order
+
+##@ One by one
+.PHONY: servers
+servers: ## Install redis-server and postgresql from Debian's packages, if they are missing
+	@scripts/install-servers.sh
+
+.PHONY: fmt
+fmt: ## Fail if a file is not formatted
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+
+.PHONY: vet
+vet: ## Suspicious code, also under the build tags
+	$(GO) vet ./...
+	$(GO) vet -tags torture ./...
+
+.PHONY: lint
+lint: ## golangci-lint; .golangci.yml says why each linter is on
+	$(GO) tool -modfile=.ci/tools.mod golangci-lint run ./...
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh; else echo 'shellcheck is not installed: scripts not checked'; fi
+
+.PHONY: vuln
+vuln: ## Known vulnerabilities in what is called, where their database can be reached
+	@if curl --silent --fail --max-time 10 --output /dev/null https://vuln.go.dev/index/db.json; \
+	then $(GO) tool -modfile=.ci/tools.mod govulncheck ./...; \
+	else echo 'the vulnerability database cannot be reached: not checked'; fi

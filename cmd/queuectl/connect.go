@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"fulfillment-worker/internal/config"
+	"fulfillment-worker/internal/inspect"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"golang.org/x/sync/errgroup"
+)
+
+// answerWithin is how long a server may take to answer at all.
+const answerWithin = 4 * time.Second
+
+// backends are the two servers, both of which have answered.
+type backends struct {
+	cfg config.Config
+	rdb redis.UniversalClient
+	db  *pgxpool.Pool
+}
+
+// with connects, does the work and disconnects.
+func (p *program) with(ctx context.Context, work func(backends) error) error {
+	cfg, err := config.Load(p.getenv)
+	if err != nil {
+		return usageError{err}
+	}
+	db, err := pgxpool.NewWithConfig(ctx, poolConfig(cfg))
+	if err != nil {
+		return fmt.Errorf("PostgreSQL: %w", err)
+	}
+	defer db.Close()
+	rdb := redis.NewUniversalClient(redisOptions(cfg))
+	defer rdb.Close()
+
+	b := backends{cfg, rdb, db}
+	if err := b.ping(ctx); err != nil {
+		return err
+	}
+	return work(b)
+}
+
+func (b backends) inspector() *inspect.Inspector {
+	return inspect.New(b.rdb, b.db, b.cfg.QueueName, b.cfg.LeaseTTL)
+}
+
+// ping asks both servers at once for any answer, and names each that gives none.
+func (b backends) ping(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	var fromRedis, fromPostgres error
+	var g errgroup.Group
+	g.Go(func() error {
+		fromRedis = b.rdb.Ping(short).Err()
+		return nil
+	})
+	g.Go(func() error {
+		fromPostgres = b.db.Ping(short)
+		return nil
+	})
+	_ = g.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(noAnswer("Redis", fromRedis), noAnswer("PostgreSQL", fromPostgres))
+}
+
+// noAnswer says whose error it is.
+func noAnswer(server string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		return fmt.Errorf("%s: no answer in time", server)
+	}
+	return fmt.Errorf("%s: %w", server, err)
+}
+
+// poolConfig keeps no connection open that no query needs.
+func poolConfig(cfg config.Config) *pgxpool.Config {
+	c := cfg.Postgres()
+	c.MinConns = 0
+	c.MaxConns = 2
+	c.ConnConfig.ConnectTimeout = answerWithin
+	return c
+}
+
+// redisOptions turns off every repetition: a command that fails is a line for the
+// operator, who decides.
+func redisOptions(cfg config.Config) *redis.UniversalOptions {
+	o := cfg.Redis()
+	o.MaxRetries = -1
+	o.DialTimeout = 2 * time.Second
+	o.DialerRetries = 1
+	o.ReadTimeout = 10 * time.Second // a picture of a long queue is a long reply
+	o.ContextTimeoutEnabled = true
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o
+}

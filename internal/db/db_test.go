@@ -1,0 +1,347 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"fulfillment-worker/internal/db"
+	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/order"
+	"fulfillment-worker/internal/testenv"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+const abandoned = time.Hour
+
+// bench is a database of the test's own, as the superuser sees it, and the orders
+// table as the worker's role does.
+type bench struct {
+	*testing.T
+	url    string // the superuser's
+	admin  *pgxpool.Pool
+	orders *db.Orders
+}
+
+func newBench(t *testing.T) *bench {
+	t.Parallel()
+	url := testenv.Database(t)
+	return &bench{T: t, url: url, admin: testenv.Pool(t, url), orders: openAt(t, testenv.WorkerURL(url), 2)}
+}
+
+func openAt(t *testing.T, url string, conns int32) *db.Orders {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(url)
+	must(t, err)
+	cfg.MaxConns = conns
+	orders, err := db.Open(t.Context(), cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
+	must(t, err)
+	t.Cleanup(orders.Close)
+	return orders
+}
+
+// insert makes an order in that state, unchanged for that long.
+func (b *bench) insert(status string, age time.Duration) (id int64) {
+	b.Helper()
+	must(b, b.admin.QueryRow(b.Context(), `
+		INSERT INTO orders (product_id, quantity, status, updated_at)
+		VALUES (1, 1, $1, now() - $2::interval) RETURNING id`, status, age).Scan(&id))
+	return id
+}
+
+func (b *bench) status(id int64) (status string) {
+	b.Helper()
+	must(b, b.admin.QueryRow(b.Context(), `SELECT status FROM orders WHERE id = $1`, id).Scan(&status))
+	return status
+}
+
+func TestClaim(t *testing.T) {
+	inHand := errors.New("in hand")
+	tests := []struct {
+		name     string
+		status   string // "" for no row
+		age      time.Duration
+		takeOver bool
+		want     error
+	}{
+		{"a pending order is claimed", "pending", 0, false, nil},
+		{"a pending order is claimed by who may take over, too", "pending", 0, true, nil},
+		{"an order in somebody's hand is left there", "processing", 0, false, inHand},
+		{"an order in a former holder's hand is taken over", "processing", 0, true, nil},
+		{"an order that nobody touched for long is taken over", "processing", abandoned + time.Minute, false, nil},
+		{"an order that nobody touched for nearly as long is not", "processing", abandoned - time.Minute, false, inHand},
+		{"a fulfilled order stays fulfilled", "fulfilled", 0, true, order.ErrFulfilled},
+		{"a state of somebody else's is left alone", "cancelled", 2 * abandoned, true, order.ErrForeign},
+		{"no such order", "", 0, true, order.ErrUnknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			id := int64(99)
+			if tt.status != "" {
+				id = b.insert(tt.status, tt.age)
+			}
+			token, err := b.orders.Claim(t.Context(), id, tt.takeOver)
+			var hand *order.InHandError
+			switch {
+			case tt.want == inHand:
+				if !errors.As(err, &hand) || hand.RetryIn <= 0 || hand.RetryIn > abandoned {
+					t.Errorf("got %v, want an InHandError with a wait", err)
+				}
+			case !errors.Is(err, tt.want):
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if (err == nil) != (token != "") {
+				t.Errorf("token %q with error %v", token, err)
+			}
+			if want := map[bool]string{true: "processing", false: tt.status}[err == nil]; tt.status != "" && b.status(id) != want {
+				t.Errorf("the order is %s, want %s", b.status(id), want)
+			}
+		})
+	}
+}
+
+func TestClaim_ofTimestampsWithoutZone(t *testing.T) {
+	b := newBench(t)
+	_, err := b.admin.Exec(t.Context(), `
+		ALTER TABLE orders ALTER updated_at TYPE timestamp USING updated_at AT TIME ZONE 'UTC', ALTER updated_at DROP NOT NULL`)
+	must(t, err)
+	_, err = b.admin.Exec(t.Context(), `SET timezone = 'Asia/Tokyo'`)
+	must(t, err)
+	var young, dateless int64
+	must(t, b.admin.QueryRow(t.Context(), `INSERT INTO orders (product_id, quantity, status, updated_at)
+		VALUES (1, 1, 'processing', now() AT TIME ZONE 'UTC') RETURNING id`).Scan(&young))
+	must(t, b.admin.QueryRow(t.Context(), `INSERT INTO orders (product_id, quantity, status, updated_at)
+		VALUES (1, 1, 'processing', NULL) RETURNING id`).Scan(&dateless))
+	var hand *order.InHandError
+	if _, err := b.orders.Claim(t.Context(), young, false); !errors.As(err, &hand) {
+		t.Errorf("a young order: got %v, want an InHandError", err)
+	}
+	if _, err := b.orders.Claim(t.Context(), dateless, false); err != nil {
+		t.Errorf("an order without a date: %v, want it taken over", err)
+	}
+}
+
+func TestClaim_racesHaveOneWinner(t *testing.T) {
+	b := newBench(t)
+	rival := openAt(t, testenv.WorkerURL(b.url), 2)
+	for range 50 {
+		id := b.insert("pending", 0)
+		results := make(chan error, 2)
+		for _, o := range []*db.Orders{b.orders, rival} {
+			go func() {
+				_, err := o.Claim(t.Context(), id, false)
+				results <- err
+			}()
+		}
+		won := 0
+		for range 2 {
+			if <-results == nil {
+				won++
+			}
+		}
+		if won != 1 {
+			t.Fatalf("%d of 2 claims won order %d, want 1", won, id)
+		}
+	}
+	testenv.CheckContract(t, b.url)
+}
+
+func TestFinish(t *testing.T) {
+	tests := []struct {
+		name      string
+		meanwhile func(b *bench, id int64) // between claim and finish
+		want      error
+		status    string
+	}{
+		{"the holder fulfils it", func(*bench, int64) {}, nil, "fulfilled"},
+		{"who was superseded changes nothing", func(b *bench, id int64) {
+			_, err := b.orders.Claim(b.Context(), id, true)
+			must(b, err)
+		}, order.ErrSuperseded, "processing"},
+		{"who was superseded learns that it is fulfilled", func(b *bench, id int64) {
+			token, err := b.orders.Claim(b.Context(), id, true)
+			must(b, err)
+			must(b, b.orders.Finish(b.Context(), id, token))
+		}, order.ErrFulfilled, "fulfilled"},
+		{"a row that somebody touched is not finished on the old token", func(b *bench, id int64) {
+			_, err := b.admin.Exec(b.Context(), `UPDATE orders SET quantity = 2 WHERE id = $1`, id)
+			must(b, err)
+		}, order.ErrSuperseded, "processing"},
+		{"a row that is gone", func(b *bench, id int64) {
+			_, err := b.admin.Exec(b.Context(), `DELETE FROM orders WHERE id = $1`, id)
+			must(b, err)
+		}, order.ErrUnknown, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			id := b.insert("pending", 0)
+			token, err := b.orders.Claim(t.Context(), id, false)
+			must(t, err)
+			tt.meanwhile(b, id)
+			if err := b.orders.Finish(t.Context(), id, token); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if tt.status != "" && b.status(id) != tt.status {
+				t.Errorf("the order is %s, want %s", b.status(id), tt.status)
+			}
+			testenv.CheckContract(t, b.url)
+		})
+	}
+}
+
+func TestFinish_runsAfterShutdownHasBegun(t *testing.T) {
+	b := newBench(t)
+	id := b.insert("pending", 0)
+	token, err := b.orders.Claim(t.Context(), id, false)
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	must(t, b.orders.Finish(ctx, id, token))
+	if got := b.status(id); got != "fulfilled" {
+		t.Errorf("the order is %s", got)
+	}
+}
+
+// throughProxy is the orders table behind a proxy, with statements that the proxy can
+// read.
+func (b *bench) throughProxy(t *testing.T) (*db.Orders, *testenv.Proxy) {
+	t.Helper()
+	u, err := url.Parse(testenv.WorkerURL(b.url))
+	must(t, err)
+	proxy := testenv.NewProxy(t, u.Host)
+	u.Host = proxy.Addr()
+	query := u.Query()
+	query.Set("default_query_exec_mode", "exec")
+	u.RawQuery = query.Encode()
+	return openAt(t, u.String(), 2), proxy
+}
+
+// Each statement's answer is lost once: what was carried out must be found out, and
+// must not be taken for a refusal or done twice.
+func TestOrders_answersAreLost(t *testing.T) {
+	tests := []struct {
+		name, statement string
+	}{
+		{"of the claim", "SET status = 'processing'"},
+		{"of the finish", "SET status = 'fulfilled'"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			orders, proxy := b.throughProxy(t)
+			for range 10 {
+				id := b.insert("pending", 0)
+				proxy.LoseReplies(1, tt.statement, nil)
+				token, err := orders.Claim(t.Context(), id, false)
+				must(t, err)
+				must(t, orders.Finish(t.Context(), id, token))
+				if proxy.Lost() != 1 {
+					t.Errorf("%d answers lost, want 1: the fault did not happen", proxy.Lost())
+				}
+				if got := b.status(id); got != "fulfilled" {
+					t.Errorf("order %d is %s", id, got)
+				}
+			}
+			testenv.CheckContract(t, b.url)
+		})
+	}
+}
+
+func TestOrders_waitOutAnOutage(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnPostgres(t)
+	admin := testenv.Pool(t, server.URL("orders"))
+	orders := openAt(t, testenv.WorkerURL(server.URL("orders")), 2)
+	ctx, stop := context.WithCancel(t.Context())
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		_ = orders.Watch(ctx)
+	}()
+	defer func() {
+		stop()
+		<-watching
+	}()
+	var id int64
+	must(t, admin.QueryRow(t.Context(), `INSERT INTO orders (product_id, quantity) VALUES (1, 1) RETURNING id`).Scan(&id))
+	token, err := orders.Claim(t.Context(), id, false)
+	must(t, err)
+
+	server.Kill()
+	testenv.Eventually(t, 3*time.Second, "the outage shows", func() bool { return !isClosed(orders.Available()) })
+	finished := make(chan error, 1)
+	go func() { finished <- orders.Finish(t.Context(), id, token) }()
+	select {
+	case err := <-finished:
+		t.Fatalf("Finish returned %v during the outage, want it to wait", err)
+	case <-time.After(2 * time.Second): // how long the outage lasts
+	}
+	must(t, server.Restart())
+	testenv.Eventually(t, 5*time.Second, "the end of the outage shows", func() bool { return isClosed(orders.Available()) })
+	must(t, <-finished)
+	testenv.CheckContract(t, server.URL("orders"))
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestOrders_giveUpWithTheCauseOfTheEnd(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnPostgres(t)
+	orders := openAt(t, testenv.WorkerURL(server.URL("orders")), 2)
+	server.Kill()
+	over := errors.New("it is over")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, over)
+	defer cancel()
+	if _, err := orders.Claim(ctx, 1, false); !errors.Is(err, over) {
+		t.Errorf("got %v, want %v", err, over)
+	}
+}
+
+// What a row has against its change is the order's own failure; nothing waits for it.
+func TestOrders_aRowThatRefuses(t *testing.T) {
+	b := newBench(t)
+	id := b.insert("pending", 0)
+	_, err := b.admin.Exec(t.Context(), `
+		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+		CREATE TRIGGER refuse BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	must(t, err)
+	if _, err := b.orders.Claim(t.Context(), id, false); err == nil || !strings.Contains(err.Error(), "not this one") {
+		t.Errorf("got %v, want the row's refusal", err)
+	}
+}
+
+func TestOpen_failsWithoutTheSecret(t *testing.T) {
+	t.Parallel()
+	cfg, err := pgxpool.ParseConfig("postgres://u:canary@127.0.0.1:1/orders")
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err = db.Open(ctx, cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v, want an error without the password", err)
+	}
+}

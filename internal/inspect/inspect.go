@@ -1,0 +1,37 @@
+// Package inspect looks at a queue in Redis and its orders in PostgreSQL, for
+// operators and dashboards.
+//
+// # What callers may rely on
+//
+//   - What one call says about Redis was true at one instant, by Redis's clock.
+//   - [Inspector.Verify] reports only what it saw twice: messages that are on the
+//     move while it looks are no fault.
+//
+// # What this package never does
+//
+//   - It never writes, neither to Redis nor to PostgreSQL.
+//   - It never loads the orders that are fulfilled and have no message.
+package inspect
+
+import (
+	"time"
+
+	"fulfillment-worker/internal/queue"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+)
+
+// Inspector looks at one queue. It is safe for concurrent use.
+type Inspector struct {
+	rdb   redis.UniversalClient
+	db    *pgxpool.Pool
+	keys  queue.Keys
+	lease time.Duration
+}
+
+// New returns an Inspector of the queue with that name. The lease is what the
+// workers' LEASE_TTL is believed to be, for those that have left no trace of theirs.
+func New(rdb redis.UniversalClient, db *pgxpool.Pool, queueName string, lease time.Duration) *Inspector {
+	return &Inspector{rdb: rdb, db: db, keys: queue.NewKeys(queueName), lease: lease}
+}

@@ -1,0 +1,320 @@
+package logger_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fulfillment-worker/internal/logger"
+)
+
+// logged is what log calls leave, without the time.
+func logged(t *testing.T, level slog.Level, log func(*slog.Logger)) string {
+	t.Helper()
+	var out bytes.Buffer
+	log(logger.New(&out, "shop", level))
+	for line := range strings.Lines(out.String()) {
+		if !strings.HasSuffix(line, "\n") || !json.Valid([]byte(line)) {
+			t.Errorf("not a line of JSON: %q", line)
+		}
+	}
+	return timestamp.ReplaceAllString(out.String(), `{`)
+}
+
+var timestamp = regexp.MustCompile(`(?m)^{"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",`)
+
+// head is how a line begins that logged returns.
+func head(level, message, correlationID string) string {
+	return fmt.Sprintf(`{"level":%q,"service":"shop","message":%q,"correlation_id":%q`, level, message, correlationID)
+}
+
+func ExampleNew() {
+	log := logger.New(exampleOutput{}, "fulfillment-worker", slog.LevelInfo)
+	ctx := logger.WithOrder(context.Background(), 17, "0b6c")
+	log.InfoContext(ctx, "Order 17 fulfilled", "processing_duration_ms", 812)
+	// Output:
+	// {"timestamp":"…","level":"info","service":"fulfillment-worker","message":"Order 17 fulfilled","correlation_id":"0b6c","order_id":17,"processing_duration_ms":812}
+}
+
+// exampleOutput prints each line with its time left out.
+type exampleOutput struct{}
+
+func (exampleOutput) Write(line []byte) (int, error) {
+	fmt.Print(timestamp.ReplaceAllString(string(line), `{"timestamp":"…",`))
+	return len(line), nil
+}
+
+type valuer struct{ v slog.Value }
+
+func (v valuer) LogValue() slog.Value { return v.v }
+
+type silent struct{}
+
+func (silent) MarshalJSON() ([]byte, error) { return nil, errors.New("says nothing") }
+
+func (silent) String() string { return "silent" }
+
+type wild struct{}
+
+func (wild) MarshalJSON() ([]byte, error) { panic("wild") }
+
+type wildError struct{ text string }
+
+func (e *wildError) Error() string { return e.text }
+
+func TestLogger_writes(t *testing.T) {
+	t.Parallel()
+	order := logger.WithOrder(context.Background(), 17, "c-1")
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 5, time.FixedZone("", 3600))
+	tests := []struct {
+		name string
+		log  func(*slog.Logger)
+		want string // behind the head
+	}{
+		{"a message alone", func(l *slog.Logger) { l.Info("m") }, ``},
+		{"fields in the order of the call", func(l *slog.Logger) { l.Info("m", "z", 1, "a", "x", "b", true) }, `,"z":1,"a":"x","b":true`},
+		{"fields of With first", func(l *slog.Logger) { l.With("a", 1).With("b", 2).Info("m", "c", 3) }, `,"a":1,"b":2,"c":3`},
+		{"a group flattened", func(l *slog.Logger) { l.Info("m", slog.Group("g", "a", 1, slog.Group("h", "b", 2)), "c", 3) }, `,"g.a":1,"g.h.b":2,"c":3`},
+		{"a group without a name", func(l *slog.Logger) { l.Info("m", slog.Group("", "a", 1)) }, `,"a":1`},
+		{"an empty group is nothing", func(l *slog.Logger) { l.Info("m", slog.Group("g")) }, ``},
+		{"an empty attribute is nothing", func(l *slog.Logger) { l.LogAttrs(context.Background(), slog.LevelInfo, "m", slog.Attr{}) }, ``},
+		{"WithGroup before the keys that follow", func(l *slog.Logger) { l.With("a", 1).WithGroup("g").With("b", 2).WithGroup("h").Info("m", "c", 3) }, `,"a":1,"g.b":2,"g.h.c":3`},
+		{"WithGroup without a name", func(l *slog.Logger) { l.WithGroup("").Info("m", "a", 1) }, `,"a":1`},
+		{"WithGroup and nothing in it", func(l *slog.Logger) { l.WithGroup("g").Info("m") }, ``},
+		{"a value that makes itself when asked", func(l *slog.Logger) { l.Info("m", "v", valuer{slog.StringValue("made")}) }, `,"v":"made"`},
+		{"one that makes itself a group", func(l *slog.Logger) { l.With("v", valuer{slog.GroupValue(slog.Int("a", 1))}).Info("m") }, `,"v.a":1`},
+		{"a key without a value", func(l *slog.Logger) { l.Info("m", "k") }, `,"!BADKEY":"k"`},
+
+		{"a duration as people read it", func(l *slog.Logger) { l.Info("m", "d", 1500*time.Millisecond) }, `,"d":"1.5s"`},
+		{"an error as its text", func(l *slog.Logger) { l.Info("m", "error", fmt.Errorf("a: %w", io.EOF)) }, `,"error":"a: EOF"`},
+		{"errors joined, still on one line", func(l *slog.Logger) { l.Info("m", "error", errors.Join(io.EOF, io.EOF)) }, `,"error":"EOF\nEOF"`},
+		{"no error", func(l *slog.Logger) { l.Info("m", "error", error(nil)) }, `,"error":null`},
+		{"a time with its zone", func(l *slog.Logger) { l.Info("m", "t", noon) }, `,"t":"2026-01-31T12:00:00.000000005+01:00"`},
+		{"bytes as encoding/json has them", func(l *slog.Logger) { l.Info("m", "b", []byte("abc")) }, `,"b":"YWJj"`},
+		{"lists and maps", func(l *slog.Logger) { l.Info("m", "l", []int{1, 2}, "o", map[string]int{"b": 2, "a": 1}) }, `,"l":[1,2],"o":{"a":1,"b":2}`},
+		{"JSON as it is, on one line", func(l *slog.Logger) { l.Info("m", "j", json.RawMessage("{\n\"a\": 1}")) }, `,"j":{"a":1}`},
+		{"numbers without loss", func(l *slog.Logger) { l.Info("m", "i", int64(math.MinInt64), "u", uint64(math.MaxUint64)) }, `,"i":-9223372036854775808,"u":18446744073709551615`},
+
+		{"not a number", func(l *slog.Logger) { l.Info("m", "n", math.NaN(), "i", math.Inf(-1)) }, `,"n":"NaN","i":"-Inf"`},
+		{"a value whose JSON fails", func(l *slog.Logger) { l.Info("m", "v", silent{}, "next", 1) }, `,"v":"silent","next":1`},
+		{"no JSON at all in a raw message", func(l *slog.Logger) { l.Info("m", "j", json.RawMessage("{"), "next", 1) }, `,"j":"[123]","next":1`},
+		{"a time that JSON has no year for", func(l *slog.Logger) { l.Info("m", "t", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)) }, `,"t":"10000-01-01 00:00:00 +0000 UTC"`},
+
+		{"a key that the line has already", func(l *slog.Logger) { l.Info("m", "level", 1, "message", 2, "timestamp", 3, "service", 4, "correlation_id", 5) }, `,"field_level":1,"field_message":2,"field_timestamp":3,"field_service":4,"field_correlation_id":5`},
+		{"a key twice, and its substitute too", func(l *slog.Logger) { l.Info("m", "a", 1, "a", 2, "field_a", 3, "a", 4) }, `,"a":1,"field_a":2,"field_field_a":3,"field_field_field_a":4`},
+		{"a key of With again", func(l *slog.Logger) { l.With("a", 1).Info("m", "a", 2) }, `,"a":1,"field_a":2`},
+		{"a key in a group meets nothing", func(l *slog.Logger) { l.WithGroup("g").Info("m", "level", 1) }, `,"g.level":1`},
+		{"an empty key", func(l *slog.Logger) { l.Info("m", "", 1) }, `,"":1`},
+
+		{"HTML as encoding/json has it", func(l *slog.Logger) { l.Info("m", "<b>", "a&b") }, `,"\u003cb\u003e":"a\u0026b"`},
+		{"no UTF-8", func(l *slog.Logger) { l.Info("m", "k\xff", "v\xff") }, `,"k�":"v�"`},
+		{"control characters", func(l *slog.Logger) { l.Info("m", "k", "a\x00\n\u2028\x1b[31m") }, `,"k":"a\u0000\n\u2028\u001b[31m"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			want := head("info", "m", "") + tt.want + "}\n"
+			if got := logged(t, slog.LevelInfo, tt.log); got != want {
+				t.Errorf("got  %swant %s", got, want)
+			}
+		})
+	}
+
+	t.Run("the ids of the context", func(t *testing.T) {
+		t.Parallel()
+		got := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.With("a", 1).WarnContext(order, "m", "b", 2) })
+		if want := head("warn", "m", "c-1") + `,"order_id":17,"a":1,"b":2}` + "\n"; got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
+	})
+	t.Run("ids given besides those of the context", func(t *testing.T) {
+		t.Parallel()
+		got := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.InfoContext(order, "m", "order_id", 18, "correlation_id", "x") })
+		if want := head("info", "m", "c-1") + `,"order_id":17,"field_order_id":18,"field_correlation_id":"x"}` + "\n"; got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
+	})
+	t.Run("an order whose id is unknown", func(t *testing.T) {
+		t.Parallel()
+		ctx := logger.WithOrder(context.Background(), 0, "c-2")
+		if got, want := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.InfoContext(ctx, "m") }), head("info", "m", "c-2")+"}\n"; got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
+	})
+	t.Run("ids stay in front of an open group", func(t *testing.T) {
+		t.Parallel()
+		got := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.WithGroup("g").InfoContext(order, "m", "a", 1) })
+		if want := head("info", "m", "c-1") + `,"order_id":17,"g.a":1}` + "\n"; got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
+	})
+}
+
+// A value that JSON cannot hold is written as text, whatever text that is.
+func TestLogger_dropsNoLine(t *testing.T) {
+	t.Parallel()
+	cyclic := &struct{ Self any }{}
+	cyclic.Self = cyclic
+	var none *wildError
+	tests := []struct {
+		name  string
+		value any
+	}{
+		{"a channel", make(chan int)},
+		{"a function", func() {}},
+		{"a complex number", complex(1, 2)},
+		{"a map with keys that are no text", map[struct{}]int{{}: 1}},
+		{"a value that holds itself", cyclic},
+		{"an error that is a nil pointer", error(none)},
+		{"a value whose JSON panics", wild{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			defer func() {
+				if p := recover(); p != nil {
+					t.Errorf("the log call panicked: %v", p)
+				}
+			}()
+			got := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.Info("m", "v", tt.value, "next", 1) })
+			if !strings.HasPrefix(got, head("info", "m", "")+`,"v":`) || !strings.HasSuffix(got, `,"next":1}`+"\n") {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
+func TestLogger_timestampIsUTC(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := logger.New(&out, "shop", slog.LevelInfo)
+	at := time.Date(2026, 1, 31, 1, 0, 0, 123456789, time.FixedZone("", 2*3600))
+	if err := log.Handler().Handle(context.Background(), slog.NewRecord(at, slog.LevelInfo, "m", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"timestamp":"2026-01-30T23:00:00.123456Z",`; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got %s, want it to begin with %s", out.String(), want)
+	}
+}
+
+func TestLogger_levels(t *testing.T) {
+	t.Parallel()
+	all := func(l *slog.Logger) { l.Debug("m"); l.Info("m"); l.Warn("m"); l.Error("m") }
+	words := []string{"debug", "info", "warn", "error"}
+	for i, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		want := ""
+		for _, word := range words[i:] {
+			want += head(word, "m", "") + "}\n"
+		}
+		if got := logged(t, level, all); got != want {
+			t.Errorf("at level %s:\ngot:\n%swant:\n%s", words[i], got, want)
+		}
+	}
+}
+
+func TestLogger_levelMayChange(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	var level slog.LevelVar
+	log := logger.New(&out, "shop", &level).With("a", 1)
+	log.Debug("quiet")
+	level.Set(slog.LevelDebug)
+	log.Debug("loud")
+	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, "loud") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// writes keeps what each Write was given.
+type writes struct{ all []string }
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.all = append(w.all, string(p)) // the race detector sees two at once
+	return len(p), nil
+}
+
+func TestLogger_writesEachLineOnce(t *testing.T) {
+	t.Parallel()
+	const loggers, lines = 8, 100
+	var out writes
+	log := logger.New(&out, "shop", slog.LevelInfo)
+	var all sync.WaitGroup
+	for n := range loggers {
+		own := log.With("logger", n) // they share one output
+		all.Go(func() {
+			ctx := logger.WithOrder(context.Background(), int64(n+1), "c")
+			for i := range lines {
+				own.InfoContext(ctx, "m", "line", i)
+			}
+		})
+	}
+	all.Wait()
+
+	next := map[int]int{}
+	for _, line := range out.all {
+		var got struct {
+			Logger, Line int
+			OrderID      int `json:"order_id"`
+		}
+		if err := json.Unmarshal([]byte(line), &got); err != nil || strings.Count(line, "\n") != 1 {
+			t.Fatalf("one write was %q, want one line: %v", line, err)
+		}
+		if got.Line != next[got.Logger] || got.OrderID != got.Logger+1 {
+			t.Fatalf("%s: want line %d of this logger", line, next[got.Logger])
+		}
+		next[got.Logger]++
+	}
+	if len(out.all) != loggers*lines {
+		t.Errorf("%d writes, want %d", len(out.all), loggers*lines)
+	}
+}
+
+func TestLogger_withDoesNotChangeItsParent(t *testing.T) {
+	t.Parallel()
+	got := logged(t, slog.LevelInfo, func(l *slog.Logger) {
+		parent := l.With("a", 1)
+		x, y := parent.With("x", 1), parent.With("y", 1)
+		x.Info("m")
+		y.Info("m")
+		parent.Info("m")
+	})
+	want := head("info", "m", "") + `,"a":1,"x":1}` + "\n" + head("info", "m", "") + `,"a":1,"y":1}` + "\n" + head("info", "m", "") + `,"a":1}` + "\n"
+	if got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestLogger_reportsAFailedWrite(t *testing.T) {
+	t.Parallel()
+	h := logger.New(broken{}, "shop", slog.LevelInfo).Handler()
+	err := h.Handle(context.Background(), slog.NewRecord(time.Now(), slog.LevelInfo, "m", 0))
+	if !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("Handle: %v, want %v", err, io.ErrClosedPipe)
+	}
+}
+
+func TestLogEntry_isAnObjectByItself(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(logger.LogEntry{
+		Timestamp: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Level: "info", Service: "s", Message: "m",
+		Fields: []logger.Field{{Key: "a", Value: time.Second}},
+	})
+	want := `{"timestamp":"2026-01-31T12:00:00.000000Z","level":"info","service":"s","message":"m","correlation_id":"","a":"1s"}`
+	if string(got) != want || err != nil {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+}

@@ -1,0 +1,232 @@
+package order_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"fulfillment-worker/internal/order"
+)
+
+func ExampleDecode() {
+	m, err := order.Decode([]byte(`{
+		"order_id": 17, "product_id": 3, "quantity": 2,
+		"correlation_id": "0b6c", "timestamp": "2026-01-31T12:00:00.123456"
+	}`))
+	fmt.Println(m.OrderID, m.ProductID, m.Quantity, m.CorrelationID, m.Queued, err)
+
+	_, err = order.Decode([]byte(`{"order_id": 17, "product_id": 3, "quantity": 0}`))
+	fmt.Println(errors.Is(err, order.ErrInvalid), err)
+
+	_, err = order.Decode([]byte(`order 17`))
+	fmt.Println(errors.Is(err, order.ErrMalformed))
+	// Output:
+	// 17 3 2 0b6c 2026-01-31 12:00:00.123456 +0000 UTC <nil>
+	// true invalid order message: quantity is 0, must be at least 1
+	// true
+}
+
+// valid is a message with one more field.
+func valid(more string) string {
+	return `{"order_id": 17, "product_id": 3, "quantity": 2` + more + `}`
+}
+
+func TestDecode_acceptsWhatTheOrderAPISends(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	micro := noon.Add(123456 * time.Microsecond)
+	at := func(timestamp string) string { return valid(`, "timestamp": ` + timestamp) }
+	tests := []struct {
+		name    string
+		payload string
+		queued  time.Time
+	}{
+		{"the three numbers alone", valid(""), time.Time{}},
+		{"blanks and line ends around it", "\r\n\t " + valid("") + " \n", time.Time{}},
+		{"a time with a fraction and without a zone is UTC", at(`"2026-01-31T12:00:00.123456"`), micro},
+		{"a time without a fraction", at(`"2026-01-31T12:00:00"`), noon},
+		{"a time in UTC by its offset", at(`"2026-01-31T12:00:00.123456+00:00"`), micro},
+		{"a time east of UTC", at(`"2026-01-31T17:30:00+05:30"`), noon},
+		{"a time west of UTC, the day before", at(`"2026-01-30T22:00:00.123456-14:00"`), micro},
+		{"a time with Z", at(`"2026-01-31T12:00:00Z"`), noon},
+		{"a time with a fraction and Z", at(`"2026-01-31T12:00:00.123456Z"`), micro},
+		{"a time in milliseconds", at(`"2026-01-31T12:00:00.123"`), noon.Add(123 * time.Millisecond)},
+		{"a blank in place of the T", at(`"2026-01-31 12:00:00"`), noon},
+		{"a blank, a fraction and a zone", at(`"2026-01-31 14:00:00.123456+02:00"`), micro},
+		{"a blank and Z", at(`"2026-01-31 12:00:00Z"`), noon},
+		{"no time in the timestamp", at(`"yesterday"`), time.Time{}},
+		{"a day that does not exist", at(`"2026-02-30T12:00:00"`), time.Time{}},
+		{"an empty timestamp", at(`""`), time.Time{}},
+		{"a timestamp that is null", at(`null`), time.Time{}},
+		{"a timestamp that is a number", at(`1769860800.5`), time.Time{}},
+		{"a timestamp that is an object", at(`{"seconds": 1}`), time.Time{}},
+		{"fields that nobody knows", valid(`, "priority": "high", "tags": [1, null], "nested": {"order_id": "x"}`), time.Time{}},
+		{"an unknown field nested deeply", valid(`, "x": ` + nested(5000)), time.Time{}},
+		{"of two fields with one name the last counts", `{"order_id": -1, "product_id": 3, "quantity": 2, "order_id": 17}`, time.Time{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := order.Decode([]byte(tt.payload))
+			want := order.Message{OrderID: 17, ProductID: 3, Quantity: 2, Queued: tt.queued}
+			if got != want || err != nil {
+				t.Errorf("Decode(%s) = %+v, %v, want %+v", short(tt.payload), got, err, want)
+			}
+		})
+	}
+}
+
+func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
+func short(s string) string { return s[:min(len(s), 200)] }
+
+func TestDecode_correlationID(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, json, want string }{
+		{"one as the Order API makes it", `"0b6c1a52-8f0e-4a52-9b0e-2f7d0a3c9e11"`, "0b6c1a52-8f0e-4a52-9b0e-2f7d0a3c9e11"},
+		{"none", `null`, ""},
+		{"an empty one", `""`, ""},
+		{"escaped characters", `"a\n\"\u00e9"`, "a\n\"é"},
+		{"a NUL", `"a\u0000b"`, "a\x00b"},
+		{"bytes that are no UTF-8 become the replacement character", "\"a\xffb\"", "a\uFFFDb"},
+		{"half a surrogate pair, too", `"a\ud800b"`, "a\uFFFDb"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, err := order.Decode([]byte(valid(`, "correlation_id": ` + tt.json)))
+			if m.CorrelationID != tt.want || err != nil {
+				t.Errorf("correlation id %q, %v, want %q", m.CorrelationID, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestDecode_limits(t *testing.T) {
+	t.Parallel()
+	m, err := order.Decode([]byte(`{"order_id": 9223372036854775807, "product_id": 1, "quantity": 2147483648}`))
+	want := order.Message{OrderID: 1<<63 - 1, ProductID: 1, Quantity: 1 << 31}
+	if m != want || err != nil {
+		t.Errorf("Decode = %+v, %v, want %+v", m, err, want)
+	}
+}
+
+func TestDecode_refuses(t *testing.T) {
+	t.Parallel()
+	malformed, invalid := order.ErrMalformed, order.ErrInvalid
+	tests := []struct {
+		name    string
+		payload string
+		want    error
+		text    string // in the error
+	}{
+		{"nothing", ``, malformed, ""},
+		{"blanks", " \n", malformed, ""},
+		{"a word", `hello`, malformed, ""},
+		{"a string", `"17"`, malformed, ""},
+		{"a number", `17`, malformed, ""},
+		{"an array", `[]`, malformed, ""},
+		{"a message in an array", `[` + valid("") + `]`, malformed, ""},
+		{"null", `null`, malformed, ""},
+		{"half a message", valid("")[:20], malformed, ""},
+		{"more behind the message", valid("") + "x", malformed, ""},
+		{"two messages", valid("") + valid(""), malformed, ""},
+		{"a comma too many", valid(","), malformed, ""},
+		{"Python's repr of a dict", `{'order_id': 17, 'product_id': 3, 'quantity': 2}`, malformed, ""},
+		{"Python's NaN", `{"order_id": 17, "product_id": 3, "quantity": NaN}`, malformed, ""},
+		{"a NUL behind the message", valid("") + "\x00", malformed, ""},
+		{"a raw NUL in a string", valid(", \"correlation_id\": \"a\x00b\""), malformed, ""},
+		{"nothing but a byte order mark in front", "\ufeff" + valid(""), malformed, ""},
+		{"bytes that are no UTF-8", "\xff\xfe", malformed, ""},
+		{"nested too deeply", valid(`, "x": ` + nested(20000)), malformed, ""},
+		{"an id that is a string", `{"order_id": "17", "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"an id with a fraction", `{"order_id": 17, "product_id": 3.5, "quantity": 2}`, malformed, "product_id"},
+		{"an id that is a whole float", `{"order_id": 17.0, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"an id with an exponent", `{"order_id": 1e3, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"an id that is true", `{"order_id": true, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"an id that is an object", `{"order_id": {}, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"an id of 2 to the 63rd", `{"order_id": 9223372036854775808, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"a correlation id that is a number", valid(`, "correlation_id": 5`), malformed, "correlation_id"},
+
+		{"an empty object", `{}`, invalid, "order_id is missing, product_id is missing, quantity is missing"},
+		{"other fields only", `{"id": 17}`, invalid, "order_id is missing"},
+		{"an id that is null", `{"order_id": null, "product_id": 3, "quantity": 2}`, invalid, "order_id is missing"},
+		{"an order id of zero", `{"order_id": 0, "product_id": 3, "quantity": 2}`, invalid, "order_id is 0, must be at least 1"},
+		{"a negative product id", `{"order_id": 17, "product_id": -3, "quantity": 2}`, invalid, "product_id is -3"},
+		{"a quantity of zero", `{"order_id": 17, "product_id": 3, "quantity": 0}`, invalid, "quantity is 0"},
+		{"no quantity", `{"order_id": 17, "product_id": 3}`, invalid, "quantity is missing"},
+		{"the least number there is", `{"order_id": -9223372036854775808, "product_id": 3, "quantity": 2}`, invalid, "order_id is -9223372036854775808"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := order.Decode([]byte(tt.payload))
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("Decode(%s): %v, want %q", short(tt.payload), err, tt.want)
+			}
+			if errors.Is(err, malformed) == errors.Is(err, invalid) {
+				t.Errorf("the error %q matches both reasons", err)
+			}
+			if text := err.Error(); !strings.Contains(text, tt.text) || strings.Contains(text, "\n") {
+				t.Errorf("the error is %q, want one line with %q", text, tt.text)
+			}
+		})
+	}
+}
+
+// The ids of a message that is refused go into its dead letter.
+func TestDecode_returnsWhatItCouldRead(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, payload string
+		want          order.Message
+	}{
+		{"a field of the wrong type", `{"quantity": "two", "order_id": 17, "product_id": 3, "correlation_id": "c"}`, order.Message{OrderID: 17, ProductID: 3, CorrelationID: "c"}},
+		{"a field out of range", `{"order_id": 17, "product_id": 3, "quantity": -2, "correlation_id": "c"}`, order.Message{OrderID: 17, ProductID: 3, Quantity: -2, CorrelationID: "c"}},
+		{"a field that is missing", `{"order_id": 17, "correlation_id": "c"}`, order.Message{OrderID: 17, CorrelationID: "c"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := order.Decode([]byte(tt.payload))
+			if got != tt.want || err == nil {
+				t.Errorf("Decode = %+v, %v, want %+v and an error", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTryLaterError_isTheFailureItself(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("busy")
+	err := fmt.Errorf("post: %w", &order.TryLaterError{After: time.Second, Err: cause})
+	if !errors.Is(err, cause) || err.Error() != "post: busy" {
+		t.Errorf("%q does not match %q, or says more", err, cause)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `null`, `[]`, `{"order_id":`, valid(""), valid(`, "timestamp": "2026-01-31T12:00:00.123456"`),
+		valid(`, "correlation_id": "a\u0000\ud800"`), valid("") + valid(""), valid(`, "x": ` + nested(100)),
+		`{"order_id": 1e400, "product_id": -0, "quantity": 9223372036854775808}`,
+		`{"ORDER_ID": 1, "order_id": null}`, "{\"order_id\": 1, \"\xff\": 2}", `{"timestamp": 5}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		before := string(payload)
+		m, err := order.Decode(payload)
+		if string(payload) != before {
+			t.Error("the payload was changed")
+		}
+		switch {
+		case err == nil && (m.OrderID < 1 || m.ProductID < 1 || m.Quantity < 1):
+			t.Errorf("%+v is not valid, and there is no error", m)
+		case err != nil && errors.Is(err, order.ErrMalformed) == errors.Is(err, order.ErrInvalid):
+			t.Errorf("the error %q has none of the two reasons, or both", err)
+		}
+	})
+}
