@@ -87,7 +87,7 @@ var build = func() func(tb testing.TB, tags string) string {
 		if err != nil {
 			tb.Fatalf("go build: %v\n%s", err, out)
 		}
-		testenv.AtEnd(func() { _ = os.RemoveAll(dir) })
+		testenv.AtEnd(func() { _ = os.RemoveAll(dir) }) // it outlives the test that built it first
 		built[tags] = path
 		return path
 	}
@@ -316,16 +316,6 @@ func (s *site) settled(workers ...*worker) {
 			}
 		}
 	}
-}
-
-// charged is how many deliveries were charged to the order's message.
-func (s *site) charged(id int64) int {
-	s.Helper()
-	n, err := s.rdb.HGet(s.Context(), s.keys.Deliveries(), queue.Digest([]byte(payload(id)))).Int()
-	if !errors.Is(err, redis.Nil) {
-		must(s, err)
-	}
-	return n
 }
 
 func (s *site) nothingCharged() {

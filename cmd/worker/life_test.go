@@ -190,8 +190,8 @@ func TestWorker_cannotStart(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{"without PostgreSQL", []string{"DATABASE_URL=postgres://u:canary@127.0.0.1:1/orders", "REDIS_URL=" + redisURL}, "PostgreSQL: STARTUP_TIMEOUT is over"},
-		{"without Redis", []string{"DATABASE_URL=" + database, "REDIS_URL=redis://:canary@127.0.0.1:1"}, "Redis: STARTUP_TIMEOUT is over"},
+		{"without PostgreSQL", []string{"DATABASE_URL=postgres://u:canary@127.0.0.1:1/orders", "REDIS_URL=" + redisURL}, "POSTGRES_*: STARTUP_TIMEOUT is over"},
+		{"without Redis", []string{"DATABASE_URL=" + database, "REDIS_URL=redis://:canary@127.0.0.1:1"}, "REDIS_URL: STARTUP_TIMEOUT is over"},
 		{"with a taken address", []string{"DATABASE_URL=" + database, "REDIS_URL=" + redisURL, "HTTP_ADDR=" + strings.TrimPrefix(redisURL, "redis://")}, "HTTP_ADDR"},
 	}
 	for _, tt := range tests {

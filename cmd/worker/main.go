@@ -94,7 +94,7 @@ func untilSignal(log *slog.Logger) (context.Context, context.CancelFunc) {
 // first, the heartbeat and the connections last.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	for _, warning := range cfg.Warnings() {
-		log.Warn("unwise setting", "warning", warning)
+		log.WarnContext(ctx, "unwise setting", "warning", warning)
 	}
 	queue.RedirectLogs(log)
 	listener, err := listen(cfg.HTTPAddr)
@@ -163,14 +163,14 @@ func connect(ctx context.Context, cfg config.Config, rdb queue.Redis, log *slog.
 	defer cancel()
 	orders, err := db.Open(ctx, cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL: %w", err)
+		return nil, fmt.Errorf("DATABASE_URL or POSTGRES_*: %w", err)
 	}
 	if err := outage.Ride(ctx, log, "reach Redis", func() error { return rdb.Ping(ctx) }); err != nil {
 		orders.Close()
-		return nil, fmt.Errorf("Redis: %w", err)
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
 	if err := rdb.Fit(ctx, cfg.QueueName); err != nil {
-		log.Warn("Redis is not fit to hold the queue safely", "error", err)
+		log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", err)
 	}
 	return orders, nil
 }

@@ -45,13 +45,14 @@ func secret(field func(*Config) *Secret) func(*Config, string) error {
 	}
 }
 
-func number(least, most int, field func(*Config) *int) func(*Config, string) error {
+// number takes 1 to most.
+func number(most int, field func(*Config) *int) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			return errors.New("not a whole number")
 		}
-		if n < least || n > most {
+		if n < 1 || n > most {
 			return errors.New("out of range")
 		}
 		*field(c) = n

@@ -99,7 +99,7 @@ func TestClaim(t *testing.T) {
 			token, err := b.orders.Claim(t.Context(), id, tt.takeOver)
 			var hand *order.InHandError
 			switch {
-			case tt.want == inHand:
+			case errors.Is(tt.want, inHand):
 				if !errors.As(err, &hand) || hand.RetryIn <= 0 || hand.RetryIn > abandoned {
 					t.Errorf("got %v, want an InHandError with a wait", err)
 				}

@@ -352,9 +352,11 @@ func TestConsumer_claimsNothingWhileItCannotWork(t *testing.T) {
 		open func(b *bench, gate *atomic.Bool)
 	}{
 		{"the gate is shut", func(_ *bench, g *atomic.Bool) { g.Store(false) }, func(_ *bench, g *atomic.Bool) { g.Store(true) }},
-		{"the queue is paused",
+		{
+			"the queue is paused",
 			func(b *bench, _ *atomic.Bool) { must(b, b.rdb.Set(b.Context(), b.keys.Paused(), "me", 0).Err()) },
-			func(b *bench, _ *atomic.Bool) { must(b, b.rdb.Del(b.Context(), b.keys.Paused()).Err()) }},
+			func(b *bench, _ *atomic.Bool) { must(b, b.rdb.Del(b.Context(), b.keys.Paused()).Err()) },
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

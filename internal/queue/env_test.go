@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -126,7 +127,7 @@ func (b *bench) list(key string) []string {
 func (b *bench) charged(payload string) int {
 	b.Helper()
 	n, err := b.rdb.HGet(b.Context(), b.keys.Deliveries(), queue.Digest([]byte(payload))).Int()
-	if err != redis.Nil {
+	if !errors.Is(err, redis.Nil) {
 		must(b, err)
 	}
 	return n
