@@ -29,6 +29,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
 	redis.SetLogger(silence{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -103,8 +106,9 @@ func oneLine(err error) string {
 
 func (p *program) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "queuectl",
-		Short: "Look after a fulfillment queue",
+		Use:     "queuectl",
+		Version: version,
+		Short:   "Look after a fulfillment queue",
 		Long: `queuectl looks at a fulfillment queue in Redis and its orders in PostgreSQL.
 
 It takes its settings from the same environment as the worker: REDIS_URL,

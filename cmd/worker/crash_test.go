@@ -105,7 +105,7 @@ func TestWorker_killedWhileItLeaves(t *testing.T) {
 // names.
 func TestWorker_randomKills(t *testing.T) {
 	s := newSite(t)
-	s.env = append(s.env, "MAX_DELIVERIES=1000")
+	s.env = append(s.env, "MAX_DELIVERIES=1000", "PROCESSING_MIN=100ms", "PROCESSING_MAX=500ms")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -118,10 +118,16 @@ func TestWorker_randomKills(t *testing.T) {
 	const kills = 25
 	for range kills {
 		total += len(s.order(12))
-		i := random.IntN(len(workers))
-		testenv.Eventually(t, 10*time.Second, "the victim has orders in hand", func() bool {
-			return len(workers[i].log("Processing order")) > len(workers[i].log("Order "))
+		var busy []int
+		testenv.Eventually(t, 10*time.Second, "somebody has orders in hand", func() bool {
+			for i, w := range workers {
+				if len(w.log("Processing order")) > len(w.log("Order ")) {
+					busy = append(busy, i)
+				}
+			}
+			return len(busy) > 0
 		})
+		i := busy[random.IntN(len(busy))]
 		workers[i].kill()
 		workers[i] = s.start(fmt.Sprintf("WORKER_ID=w%d", i))
 		workers[i].awaitStart()

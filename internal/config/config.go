@@ -59,8 +59,9 @@ type Config struct {
 	HTTPAddr string
 	LogLevel slog.Level
 
-	postgres *pgxpool.Config
-	redis    *redis.UniversalOptions
+	// functions, because a verb that does not fit would print what a pointer points to
+	postgres func() *pgxpool.Config
+	redis    func() *redis.UniversalOptions
 }
 
 // Setting is one environment variable.
@@ -154,13 +155,10 @@ func (c *Config) Warnings() []string {
 
 // Postgres returns a new pool configuration: where to connect and as whom, and how
 // many connections.
-func (c *Config) Postgres() *pgxpool.Config { return c.postgres.Copy() }
+func (c *Config) Postgres() *pgxpool.Config { return c.postgres() }
 
 // Redis returns new client options: where to connect and as whom.
-func (c *Config) Redis() *redis.UniversalOptions {
-	o := *c.redis
-	return &o
-}
+func (c *Config) Redis() *redis.UniversalOptions { return c.redis() }
 
 func (c *Config) parsePostgres() error {
 	dsn, variable := string(c.DatabaseURL), "DATABASE_URL"
@@ -184,7 +182,7 @@ func (c *Config) parsePostgres() error {
 	}
 	p.MaxConns = int32(c.PostgresMaxConns)
 	p.MinConns = min(int32(c.PostgresMinConns), p.MaxConns)
-	c.postgres = p
+	c.postgres = p.Copy
 	return nil
 }
 
@@ -211,16 +209,20 @@ func (c *Config) parseRedis() error {
 	}
 	for _, part := range parts[1:] {
 		part = strings.TrimSpace(part)
-		if !strings.Contains(part, "://") {
-			part = "redis://" + part
+		address := part
+		if !strings.Contains(address, "://") {
+			address = "redis://" + address
 		}
-		other, err := redis.ParseURL(part)
-		if err != nil {
+		other, err := redis.ParseURL(address)
+		if err != nil || part == "" {
 			return bad
 		}
 		o.Addrs = append(o.Addrs, other.Addr)
 	}
-	c.redis = o
+	c.redis = func() *redis.UniversalOptions {
+		fresh := *o
+		return &fresh
+	}
 	return nil
 }
 
