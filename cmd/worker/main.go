@@ -176,8 +176,8 @@ func connect(ctx context.Context, cfg config.Config, rdb queue.Redis, log *slog.
 }
 
 func work(cfg config.Config) fulfil.Work {
-	if cfg.FulfillmentURL != "" {
-		return fulfil.NewPost(string(cfg.FulfillmentURL))
+	if target := cfg.FulfillmentURL.Reveal(); target != "" {
+		return fulfil.NewPost(target)
 	}
 	return fulfil.Simulation{Min: cfg.ProcessingMin, Max: cfg.ProcessingMax}
 }

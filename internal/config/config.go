@@ -146,10 +146,10 @@ func (c *Config) Warnings() []string {
 			w = append(w, fmt.Sprintf(format, args...))
 		}
 	}
-	warn(c.FulfillmentURL == "" && c.ProcessingMax > c.OrderTimeout, "PROCESSING_MAX %v is more than ORDER_TIMEOUT %v: some orders can only time out", c.ProcessingMax, c.OrderTimeout)
+	warn(c.FulfillmentURL.Reveal() == "" && c.ProcessingMax > c.OrderTimeout, "PROCESSING_MAX %v is more than ORDER_TIMEOUT %v: some orders can only time out", c.ProcessingMax, c.OrderTimeout)
 	warn(c.RetryInitial > c.RetryMax, "RETRY_INITIAL %v is more than RETRY_MAX %v: every retry waits RETRY_MAX", c.RetryInitial, c.RetryMax)
 	warn(c.PostgresMinConns > c.PostgresMaxConns, "POSTGRES_MIN_CONNS %d is more than POSTGRES_MAX_CONNS %d: that many are kept open", c.PostgresMinConns, c.PostgresMaxConns)
-	warn(c.FulfillmentURL != "" && c.ShutdownTimeout == 0, "SHUTDOWN_TIMEOUT is 0: work in hand is cut off at every stop and done again elsewhere")
+	warn(c.FulfillmentURL.Reveal() != "" && c.ShutdownTimeout == 0, "SHUTDOWN_TIMEOUT is 0: work in hand is cut off at every stop and done again elsewhere")
 	return w
 }
 
@@ -161,17 +161,17 @@ func (c *Config) Postgres() *pgxpool.Config { return c.postgres() }
 func (c *Config) Redis() *redis.UniversalOptions { return c.redis() }
 
 func (c *Config) parsePostgres() error {
-	dsn, variable := string(c.DatabaseURL), "DATABASE_URL"
+	dsn, variable := c.DatabaseURL.Reveal(), "DATABASE_URL"
 	if dsn == "" {
 		variable = "POSTGRES_*"
 		u := url.URL{
 			Scheme:   "postgres",
 			Host:     net.JoinHostPort(c.PostgresHost, strconv.Itoa(c.PostgresPort)),
-			User:     url.UserPassword(c.PostgresUser, string(c.PostgresPassword)),
+			User:     url.UserPassword(c.PostgresUser, c.PostgresPassword.Reveal()),
 			Path:     "/" + c.PostgresDB,
 			RawQuery: "sslmode=" + c.PostgresSSLMode,
 		}
-		if c.PostgresPassword == "" {
+		if c.PostgresPassword.Reveal() == "" {
 			u.User = url.User(c.PostgresUser)
 		}
 		dsn = u.String()
@@ -188,7 +188,7 @@ func (c *Config) parsePostgres() error {
 
 func (c *Config) parseRedis() error {
 	bad := errors.New("REDIS_URL: not a redis:// or rediss:// URL, or a comma-separated list of them")
-	parts := strings.Split(string(c.RedisURL), ",")
+	parts := strings.Split(c.RedisURL.Reveal(), ",")
 	if len(parts) > 1 && c.RedisMode == "single" {
 		return errors.New("REDIS_URL: has several addresses, which only REDIS_MODE cluster and sentinel know")
 	}

@@ -34,20 +34,20 @@ func TestLoad_defaults(t *testing.T) {
 		{"POSTGRES_HOST", c.PostgresHost, "postgres"},
 		{"POSTGRES_PORT", c.PostgresPort, 5432},
 		{"POSTGRES_USER", c.PostgresUser, "orders"},
-		{"POSTGRES_PASSWORD", string(c.PostgresPassword), ""},
+		{"POSTGRES_PASSWORD", c.PostgresPassword.Reveal(), ""},
 		{"POSTGRES_DB", c.PostgresDB, "orders"},
 		{"POSTGRES_SSLMODE", c.PostgresSSLMode, "prefer"},
-		{"DATABASE_URL", string(c.DatabaseURL), ""},
+		{"DATABASE_URL", c.DatabaseURL.Reveal(), ""},
 		{"POSTGRES_MAX_CONNS", c.PostgresMaxConns, 5},
 		{"POSTGRES_MIN_CONNS", c.PostgresMinConns, 1},
-		{"REDIS_URL", string(c.RedisURL), "redis://redis:6379"},
+		{"REDIS_URL", c.RedisURL.Reveal(), "redis://redis:6379"},
 		{"REDIS_MODE", c.RedisMode, "single"},
 		{"REDIS_SENTINEL_MASTER", c.RedisSentinelMaster, ""},
 		{"QUEUE_NAME", c.QueueName, "fulfillment_queue"},
 		{"WORKER_CONCURRENCY", c.Concurrency, 10},
 		{"PROCESSING_MIN", c.ProcessingMin, 500 * time.Millisecond},
 		{"PROCESSING_MAX", c.ProcessingMax, 2 * time.Second},
-		{"FULFILLMENT_URL", string(c.FulfillmentURL), ""},
+		{"FULFILLMENT_URL", c.FulfillmentURL.Reveal(), ""},
 		{"ORDER_TIMEOUT", c.OrderTimeout, 30 * time.Second},
 		{"MAX_DELIVERIES", c.MaxDeliveries, 5},
 		{"RETRY_INITIAL", c.RetryInitial, time.Second},
@@ -221,7 +221,7 @@ func TestLoad_workerID(t *testing.T) {
 func TestLoad_emptyCountsAsUnset(t *testing.T) {
 	t.Parallel()
 	c := load(t, env{"POSTGRES_HOST": "", "REDIS_URL": "", "LOG_LEVEL": ""})
-	if c.PostgresHost != "postgres" || c.RedisURL != "redis://redis:6379" || c.LogLevel != slog.LevelInfo {
+	if c.PostgresHost != "postgres" || c.RedisURL.Reveal() != "redis://redis:6379" || c.LogLevel != slog.LevelInfo {
 		t.Error("an empty variable does not count as unset")
 	}
 }

@@ -13,11 +13,22 @@ import (
 	"time"
 )
 
-// Secret is a value that no verb, marshaller or log shows. Convert it to a
-// string where it is used.
-type Secret string
+// Secret is a text that no verb, marshaller or log shows, not even as a part of
+// something else: it is held by reference. The zero Secret is empty.
+type Secret struct{ text *string }
 
 const redacted = "[secret]"
+
+// NewSecret returns the text as a secret.
+func NewSecret(text string) Secret { return Secret{&text} }
+
+// Reveal returns the text, for where it is used.
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // String returns a fixed word.
 func (s Secret) String() string { return redacted }
@@ -40,7 +51,7 @@ func text(field func(*Config) *string) func(*Config, string) error {
 
 func secret(field func(*Config) *Secret) func(*Config, string) error {
 	return func(c *Config, v string) error {
-		*field(c) = Secret(v)
+		*field(c) = NewSecret(v)
 		return nil
 	}
 }
@@ -90,7 +101,7 @@ func httpURL(field func(*Config) *Secret) func(*Config, string) error {
 		if v != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 			return errors.New("not an HTTP URL")
 		}
-		*field(c) = Secret(v)
+		*field(c) = NewSecret(v)
 		return nil
 	}
 }

@@ -130,7 +130,7 @@ func (f *Fulfiller) work(ctx context.Context, m order.Message) error {
 	defer cancel()
 	crash.At("working")
 	err := f.Work.Do(limited, m)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+	if err != nil && ctx.Err() == nil && limited.Err() != nil && !errors.Is(err, errTimeout) {
 		return fmt.Errorf("%w: %w", errTimeout, err)
 	}
 	return err

@@ -20,15 +20,14 @@ import (
 // may pass, and Retry-After is honoured; any other answer refuses the order for good,
 // redirects included.
 type Post struct {
-	URL    string // its credentials never show in an error
-	Client *http.Client
+	url       string // its credentials never show in an error
+	transport http.RoundTripper
 }
 
 // NewPost returns work that is done at that URL.
 func NewPost(target string) Post {
-	return Post{URL: target, Client: &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	// Not a Client: that would look at a redirect before it refuses to follow it.
+	return Post{url: target, transport: http.DefaultTransport}
 }
 
 // Do sends the order and waits for the answer.
@@ -39,14 +38,18 @@ func (p Post) Do(ctx context.Context, m order.Message) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
 	if err != nil {
 		return errors.New("FULFILLMENT_URL is no URL")
+	}
+	if user := req.URL.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", fmt.Sprintf("order-%d", m.OrderID))
 	req.Header.Set("X-Correlation-ID", headerValue(m.CorrelationID))
-	resp, err := p.Client.Do(req)
+	resp, err := p.transport.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("FULFILLMENT_URL does not answer: %w", withoutURL(err))
 	}

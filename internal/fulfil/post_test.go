@@ -33,7 +33,7 @@ func post(t *testing.T, url string) Post {
 	t.Helper()
 	p := NewPost(url)
 	transport := &http.Transport{}
-	p.Client.Transport = transport
+	p.transport = transport
 	t.Cleanup(transport.CloseIdleConnections)
 	return p
 }

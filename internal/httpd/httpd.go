@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -83,22 +82,28 @@ func answer(checks map[string]Check) http.Handler {
 }
 
 // run runs the checks side by side and says what is wrong, in the order of the names.
+// A check that is deaf to its context is left behind.
 func run(ctx context.Context, checks map[string]Check) []string {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	var mu sync.Mutex
-	var wrong []string
-	var all sync.WaitGroup
+	results := map[string]chan error{}
 	for name, check := range checks {
-		all.Go(func() {
-			if err := check(ctx); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				wrong = append(wrong, name+": "+strings.Join(strings.Fields(err.Error()), " "))
-			}
-		})
+		result := make(chan error, 1)
+		results[name] = result
+		go func() { result <- check(ctx) }()
 	}
-	all.Wait()
+	var wrong []string
+	for name, result := range results {
+		var err error
+		select {
+		case err = <-result:
+		case <-ctx.Done():
+			err = errors.New("no answer in time")
+		}
+		if err != nil {
+			wrong = append(wrong, name+": "+strings.Join(strings.Fields(err.Error()), " "))
+		}
+	}
 	slices.Sort(wrong)
 	return wrong
 }

@@ -72,7 +72,12 @@ func (e LogEntry) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func encode(value any) []byte {
+func encode(value any) (out []byte) {
+	defer func() {
+		if p := recover(); p != nil { // a method of the value's
+			out = text(fmt.Sprintf("!PANIC: %v", p))
+		}
+	}()
 	switch v := value.(type) {
 	case error:
 		return text(v.Error())

@@ -20,59 +20,62 @@ type Message struct {
 	Queued time.Time
 }
 
-// wire is Message as JSON has it. Pointers tell an absent field from a zero.
-type wire struct {
-	OrderID       *int64          `json:"order_id"`
-	ProductID     *int64          `json:"product_id"`
-	Quantity      *int64          `json:"quantity"`
-	CorrelationID string          `json:"correlation_id"`
-	Timestamp     json.RawMessage `json:"timestamp"`
-}
-
-// Decode reads one payload: a JSON object with the fields of [Message]; fields
-// that it does not know are allowed. Its error matches [ErrMalformed] where the
-// payload is something else, and [ErrInvalid] where order_id, product_id or
-// quantity is missing or not positive. The message holds, in either case,
-// whatever could be read.
+// Decode reads one payload: a JSON object with the fields of [Message], spelt exactly
+// so; fields that it does not know are allowed. Its error matches [ErrMalformed] where
+// the payload is something else, and [ErrInvalid] where order_id, product_id or
+// quantity is missing or not positive. The message holds, in either case, whatever
+// could be read.
 func Decode(payload []byte) (Message, error) {
-	var w wire
-	err := json.Unmarshal(payload, &w)
-	m := Message{
-		OrderID:       value(w.OrderID),
-		ProductID:     value(w.ProductID),
-		Quantity:      value(w.Quantity),
-		CorrelationID: w.CorrelationID,
-		Queued:        parseTimestamp(w.Timestamp),
-	}
-	if err != nil {
+	var m Message
+	var fields map[string]json.RawMessage // a struct would take fields in other capitals, too
+	if err := json.Unmarshal(payload, &fields); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	if fields == nil {
+		return m, fmt.Errorf("%w: it is null", ErrMalformed)
+	}
+	m.Queued = parseTimestamp(fields["timestamp"])
 	if err := errors.Join(
-		positive("order_id", w.OrderID),
-		positive("product_id", w.ProductID),
-		positive("quantity", w.Quantity),
+		read(fields, "order_id", &m.OrderID),
+		read(fields, "product_id", &m.ProductID),
+		read(fields, "quantity", &m.Quantity),
+		read(fields, "correlation_id", &m.CorrelationID),
 	); err != nil {
-		return m, fmt.Errorf("%w: %s", ErrInvalid, strings.ReplaceAll(err.Error(), "\n", ", "))
+		return m, fmt.Errorf("%w: %s", ErrMalformed, oneLine(err))
+	}
+	if err := errors.Join(
+		positive(fields, "order_id", m.OrderID),
+		positive(fields, "product_id", m.ProductID),
+		positive(fields, "quantity", m.Quantity),
+	); err != nil {
+		return m, fmt.Errorf("%w: %s", ErrInvalid, oneLine(err))
 	}
 	return m, nil
 }
 
-func value(p *int64) int64 {
-	if p == nil {
-		return 0
+// read sets what into points to, unless the field is absent or null.
+func read(fields map[string]json.RawMessage, name string, into any) error {
+	raw, ok := fields[name]
+	if !ok {
+		return nil
 	}
-	return *p
-}
-
-func positive(field string, p *int64) error {
-	switch {
-	case p == nil:
-		return fmt.Errorf("%s is missing", field)
-	case *p < 1:
-		return fmt.Errorf("%s is %d, must be at least 1", field, *p)
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
+
+func positive(fields map[string]json.RawMessage, name string, value int64) error {
+	switch raw, ok := fields[name]; {
+	case !ok || string(raw) == "null":
+		return fmt.Errorf("%s is missing", name)
+	case value < 1:
+		return fmt.Errorf("%s is %d, must be at least 1", name, value)
+	}
+	return nil
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ", ") }
 
 // timestampLayouts are the shapes of Python's isoformat(). The fraction is
 // optional in each: time.Parse takes one where the layout has none.

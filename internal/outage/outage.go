@@ -57,7 +57,7 @@ func ride(ctx context.Context, log *slog.Logger, begin, end slog.Level, name str
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), last)
 	}
-	if !since.IsZero() && err == nil {
+	if !since.IsZero() { // an error made by Stop is an answer, too
 		log.Log(ctx, end, "can "+name+" again", "outage_seconds", time.Since(since).Seconds())
 	}
 	return err

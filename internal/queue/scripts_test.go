@@ -76,7 +76,7 @@ func headerFaults(name, source string) (faults []string) {
 		if (kind == "KEYS") != keyUse.MatchString(meaning) {
 			fault("%s[%s]: what is done to a key, and only to a key, stands at the end in brackets", kind, number)
 		}
-		if !regexp.MustCompile(`\b` + variable + `\b`).MatchString(body) && variable != "error" {
+		if !regexp.MustCompile(`\b`+variable+`\b`).MatchString(body) && variable != "error" {
 			fault("%s[%s] is called %s, and nothing in the body is", kind, number, variable)
 		}
 	}
@@ -91,23 +91,17 @@ func headerFaults(name, source string) (faults []string) {
 	}
 
 	// What the header must say, in this order.
-	says := []struct {
-		line string
-		at   int
-	}{{"Returns", 0}, {"Atomic:", 0}, {"Bounded:", 0}, {"Repeatable:", 0}}
-	last := -1
-	for i, s := range says {
-		says[i].at = slices.IndexFunc(header, func(l string) bool { return strings.HasPrefix(l, "-- "+s.line) })
-		at := says[i].at
-		loops := loop.MatchString(body)
+	loops, last := loop.MatchString(body), -1
+	for _, word := range []string{"Returns", "Atomic:", "Bounded:", "Repeatable:"} {
+		at := slices.IndexFunc(header, func(l string) bool { return strings.HasPrefix(l, "-- "+word) })
 		switch {
-		case s.line == "Bounded:" && !loops && at >= 0:
+		case word == "Bounded:" && !loops && at >= 0:
 			fault("the header says Bounded:, and nothing in the body loops")
-		case at < 0 && (s.line != "Bounded:" || loops):
-			fault("the header has no line %q", s.line)
+		case at < 0 && (word != "Bounded:" || loops):
+			fault("the header has no line %q", word)
 		case at >= 0 && at < last:
-			fault("the line %q stands too early", s.line)
-		case s.line == "Returns" && !returns.MatchString(header[at]):
+			fault("the line %q stands too early", word)
+		case word == "Returns" && !returns.MatchString(header[at]):
 			fault("%q does not say a type and a meaning", header[at])
 		}
 		last = max(last, at)
