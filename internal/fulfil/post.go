@@ -73,8 +73,9 @@ func verdict(resp *http.Response) error {
 // zero for anything else, and never more than a day.
 func retryAfter(value string) time.Duration {
 	const most = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, most)
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return min(max(time.Until(at), 0), most)
