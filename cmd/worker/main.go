@@ -138,6 +138,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	})
 	if listener != nil {
 		health := httpd.Server{
+			Log:   log,
 			Alive: map[string]httpd.Check{"consumer": func(context.Context) error { return consumer.Alive() }},
 			Ready: map[string]httpd.Check{
 				"postgres": orders.Ping,
@@ -165,11 +166,12 @@ func connect(ctx context.Context, cfg config.Config, rdb queue.Redis, log *slog.
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL or POSTGRES_*: %w", err)
 	}
-	if err := outage.Ride(ctx, log, "reach Redis", func() error { return rdb.Ping(ctx) }); err != nil {
+	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
+	if err := outage.Ride(ctx, log, "reach Redis", func() error { return rdb.Ping(once) }); err != nil {
 		orders.Close()
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
-	if err := rdb.Fit(ctx, cfg.QueueName); err != nil {
+	if err := rdb.Fit(once, cfg.QueueName); err != nil {
 		log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", err)
 	}
 	return orders, nil

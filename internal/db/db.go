@@ -64,13 +64,14 @@ func Open(ctx context.Context, cfg *pgxpool.Config, abandoned time.Duration, log
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "fulfillment-worker"
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
+	pool, err := pgxpool.NewWithConfig(once, cfg)
 	if err != nil {
 		return nil, errors.New("the pool's settings do not fit each other")
 	}
 	o := &Orders{pool: pool, log: log, abandoned: abandoned, open: make(chan struct{})}
 	close(o.open)
-	if err := outage.Ride(ctx, log, "reach PostgreSQL", func() error { return o.Ping(ctx) }); err != nil {
+	if err := outage.Ride(ctx, log, "reach PostgreSQL", func() error { return o.Ping(once) }); err != nil {
 		pool.Close()
 		return nil, err
 	}

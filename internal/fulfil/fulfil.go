@@ -136,8 +136,8 @@ func (f *Fulfiller) work(ctx context.Context, m order.Message) error {
 	return err
 }
 
-// finish runs to an answer even if the worker is told to stop meanwhile: what is done
-// shall be known to be done.
+// finish tries at least once, even if the worker was told to stop meanwhile: what is
+// done shall be known to be done.
 func (f *Fulfiller) finish(ctx context.Context, id int64, token db.Token, start time.Time) error {
 	took := time.Since(start)
 	err := f.Orders.Finish(ctx, id, token)

@@ -27,7 +27,9 @@ type Post struct {
 // NewPost returns work that is done at that URL.
 func NewPost(target string) Post {
 	// Not a Client: that would look at a redirect before it refuses to follow it.
-	return Post{url: target, transport: http.DefaultTransport}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // all go to one
+	return Post{url: target, transport: transport}
 }
 
 // Do sends the order and waits for the answer.

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -35,6 +36,7 @@ type Check func(context.Context) error
 type Server struct {
 	Alive map[string]Check // for /healthz: what only a restart can cure
 	Ready map[string]Check // for /readyz: what the worker needs from others
+	Log   *slog.Logger     // gets what net/http has to say
 }
 
 // Listen opens the address, so that a wrong one is known before anything else starts.
@@ -46,6 +48,7 @@ func (s Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler:           s.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
 	stopped := make(chan struct{})
 	defer context.AfterFunc(ctx, func() {
@@ -98,7 +101,11 @@ func run(ctx context.Context, checks map[string]Check) []string {
 		select {
 		case err = <-result:
 		case <-ctx.Done():
-			err = errors.New("no answer in time")
+			select { // it may have come while another was waited for
+			case err = <-result:
+			default:
+				err = errors.New("no answer in time")
+			}
 		}
 		if err != nil {
 			wrong = append(wrong, name+": "+strings.Join(strings.Fields(err.Error()), " "))

@@ -99,7 +99,8 @@ type session struct {
 	anew     bool // not the worker's first session
 	log      *slog.Logger
 
-	live     context.Context // of the handlers; set by serve before the first claim
+	live     context.Context         // of the handlers; set by serve before the first claim
+	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
 	hand     hand
 
@@ -124,14 +125,14 @@ func (s *session) serve(ctx, work context.Context) {
 
 	live, end := context.WithCancelCause(work)
 	defer end(nil)
-	s.live = live
+	s.live, s.end = live, end
 	claiming, stopClaiming := context.WithCancel(ctx)
 	defer stopClaiming()
 	defer context.AfterFunc(live, stopClaiming)()
 
 	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
 	var heartbeat sync.WaitGroup
-	heartbeat.Go(func() { s.keepLease(beating, end) })
+	heartbeat.Go(func() { s.keepLease(beating) })
 	defer heartbeat.Wait()
 
 	s.claimLoop(claiming)
@@ -154,10 +155,15 @@ func (s *session) drain() {
 		s.handlers.Wait()
 		close(done)
 	}()
-	select {
-	case <-done:
-		return
-	case <-s.live.Done():
+	for draining := true; draining; {
+		select {
+		case <-done:
+			return
+		case <-s.live.Done():
+			draining = false
+		case <-time.After(time.Second):
+			s.claimTurn.mark() // it waits as it should
+		}
 	}
 	select {
 	case <-done:

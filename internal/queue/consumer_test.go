@@ -332,16 +332,71 @@ func TestDelivery_startsNothingUnderALostLease(t *testing.T) {
 	b := newBench(t)
 	b.cfg.Lease = 30 * time.Second // no beat tells it meanwhile
 	b.push("m")
-	result := make(chan error, 1)
+	results := make(chan error, 10)
+	var old string
 	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		instance := b.firstInstance()
-		must(t, b.rdb.ZAdd(ctx, b.keys.Workers(), zero(instance)).Err())
+		if old == "" {
+			old = b.firstInstance()
+			must(t, b.rdb.ZAdd(ctx, b.keys.Workers(), zero(old)).Err())
+		}
 		err := d.Start(ctx)
-		result <- err
-		return queue.Reject(queue.Rejected, errors.New("enough"))
+		results <- err
+		return err
 	})
-	if err := <-result; !errors.Is(err, queue.ErrLeaseLost) {
+	if err := <-results; !errors.Is(err, queue.ErrLeaseLost) {
 		t.Errorf("Start returned %v, want %v", err, queue.ErrLeaseLost)
+	}
+	if err := <-results; err != nil { // anew, long before the next beat
+		t.Errorf("Start returned %v the second time", err)
+	}
+	if n := b.charged("m"); n != 0 {
+		t.Errorf("charged %d deliveries, want 0", n)
+	}
+}
+
+// A copy that is settled takes nothing from its twin that is being worked on.
+func TestDelivery_twinsDoNotDisturbEachOther(t *testing.T) {
+	tests := []struct {
+		name   string
+		second error // what becomes of the second copy
+	}{
+		{"one is put off", queue.PutOff(time.Hour, errors.New("in hand"))},
+		{"one fails", errors.New("boom")},
+		{"one is rejected", queue.Reject(queue.Rejected, errors.New("no"))},
+		{"one is done", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.cfg.RetryInitial, b.cfg.RetryMax = time.Hour, time.Hour
+			var n atomic.Int64
+			started := make(chan struct{})
+			finish := make(chan struct{})
+			b.push("twin")
+			stop := b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+				if n.Add(1) == 2 {
+					return tt.second
+				}
+				must(t, d.Start(ctx))
+				close(started)
+				<-finish
+				return nil
+			})
+			<-started
+			worker := b.keys.Worker(b.firstInstance())
+			b.push("twin")
+			testenv.Eventually(t, 5*time.Second, "the second copy is settled", func() bool {
+				return n.Load() == 2 && b.rdb.LLen(t.Context(), b.keys.Processing(b.firstInstance())).Val() == 1
+			})
+			if !b.rdb.HExists(t.Context(), worker, "order:"+queue.Digest([]byte("twin"))).Val() {
+				t.Errorf("nothing says any more that the first copy is being worked on")
+			}
+			close(finish)
+			stop()
+			if got := b.list(b.keys.Queue()); len(got) != 0 {
+				t.Errorf("handed back: %v", got)
+			}
+		})
 	}
 }
 

@@ -27,6 +27,7 @@ type Delivery struct {
 	orderID       int64  // zero until Concerns has said
 	correlationID string // so, too
 	charged       int    // zero until Start has asked
+	started       int    // 1 once Start has noted it: the note is this delivery's to remove
 }
 
 // Concerns says which order the message is about, for the dead letters, the events
@@ -62,7 +63,9 @@ func (d *Delivery) Start(ctx context.Context) error {
 		if err == nil && charged < 0 {
 			return outage.Stop(ErrLeaseLost)
 		}
-		d.charged = charged
+		if err == nil {
+			d.charged, d.started = charged, 1
+		}
 		return err
 	})
 	crash.At("started")

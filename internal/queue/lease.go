@@ -80,8 +80,8 @@ func (q *Queue) leave(ctx context.Context, instance string) (handedBack int, err
 }
 
 // keepLease beats at a third of the lease until ctx is done, or until the lease is
-// lost, which it reports by calling lost.
-func (s *session) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
+// lost.
+func (s *session) keepLease(ctx context.Context) {
 	for sleep(ctx, s.cfg.Lease/3) {
 		err := outage.Ride(ctx, s.log, "renew the lease", func() error {
 			s.beatTurn.mark()
@@ -92,9 +92,18 @@ func (s *session) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
 			return err
 		})
 		if errors.Is(err, ErrLeaseLost) {
-			s.log.WarnContext(ctx, "lease lost, joining anew")
-			lost(ErrLeaseLost)
+			if ctx.Err() == nil { // otherwise it has left by itself meanwhile
+				s.lose(ctx)
+			}
 			return
 		}
 	}
+}
+
+// lose ends a session that was presumed dead; the consumer joins anew.
+func (s *session) lose(ctx context.Context) {
+	if s.live.Err() == nil {
+		s.log.WarnContext(ctx, "lease lost, joining anew")
+	}
+	s.end(ErrLeaseLost)
 }

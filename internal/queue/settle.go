@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -88,8 +89,11 @@ const (
 // ended it only acks: the rest is handed back, or taken already.
 func (s *session) settle(d *Delivery, err error) {
 	ctx := d.context()
+	if errors.Is(err, ErrLeaseLost) {
+		s.lose(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
-		s.log.InfoContext(ctx, "work given up", "error", err, "cause", context.Cause(ctx), "digest", d.digest)
+		s.log.InfoContext(ctx, "work given up", "error", err, "digest", d.digest)
 		return
 	}
 	var rejected *rejection
@@ -109,22 +113,22 @@ func (s *session) settle(d *Delivery, err error) {
 }
 
 func (s *session) ack(ctx context.Context, d *Delivery) {
-	_, _ = s.until(ctx, "acknowledge", ackScript, s.noted(), d.Payload, d.digest)
+	_, _ = s.until(ctx, "acknowledge", ackScript, s.noted(), d.Payload, d.digest, d.started)
 }
 
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 	result, err := s.until(ctx, "keep a dead letter", deadScript,
 		append(s.noted(), s.keys.Dead(), s.keys.Events()),
-		d.Payload, d.digest, s.instance, d.order(), d.correlationID, string(r.reason), r.Error())
+		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error))
 	if err == nil && result[0] == buried {
-		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", r.error)
+		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
 	}
 }
 
 func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 	_, err := s.until(ctx, "put a message off", putoffScript,
 		[]string{s.keys.Processing(s.instance), s.keys.Worker(s.instance), s.keys.Delayed()},
-		d.Payload, d.digest, w.after.Milliseconds())
+		d.Payload, d.digest, d.started, w.after.Milliseconds())
 	if err == nil {
 		s.wakePromoter()
 		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
@@ -138,9 +142,9 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	jitter := 0.8 + rand.Float64()*0.4
 	result, err := s.until(ctx, "let a message wait", retryScript,
 		append(s.noted(), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
-		d.Payload, d.digest, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
+		d.Payload, d.digest, d.started, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
 		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,
-		d.order(), d.correlationID, string(last), why.Error())
+		d.order(), d.correlationID, string(last), brief(why))
 	if err != nil {
 		return
 	}
@@ -148,11 +152,21 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	case delayed:
 		s.wakePromoter()
 		s.log.WarnContext(ctx, "message failed and will be retried",
-			"digest", d.digest, "error", why, "deliveries", charged, "retry_in_ms", wait)
+			"digest", d.digest, "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
 	case buried:
 		s.log.ErrorContext(ctx, "message is a dead letter",
-			"digest", d.digest, "reason", last, "error", why, "deliveries", charged)
+			"digest", d.digest, "reason", last, "error", brief(why), "deliveries", charged)
 	}
+}
+
+// brief is the text of an error as it is kept: an error may quote what it choked on.
+func brief(err error) string {
+	const most = 500
+	text := strings.ToValidUTF8(err.Error(), "\uFFFD")
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // noted are the keys of all that is kept about a message in hand: itself, that it was

@@ -7,6 +7,7 @@
 -- KEYS[4]  redelivered  set   digests that may be taken over            (written)
 -- ARGV[1]  payload  string  the message
 -- ARGV[2]  digest   string  of the payload
+-- ARGV[3]  started  int     1 if the work on this copy had begun
 --
 -- Returns  array  1, or 0 if the worker does not hold the message any more
 --
@@ -14,9 +15,11 @@
 -- Repeatable: a second run finds nothing to do.
 
 local processing, worker, deliveries, redelivered = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local payload, digest = ARGV[1], ARGV[2]
+local payload, digest, started = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-redis.call('HDEL', worker, 'order:' .. digest)
+if started == 1 then
+  redis.call('HDEL', worker, 'order:' .. digest)
+end
 if redis.call('LREM', processing, -1, payload) == 0 then
   return { 0 }
 end

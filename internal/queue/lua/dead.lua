@@ -9,11 +9,12 @@
 -- KEYS[6]  events       stream  what happened lately                      (appended)
 -- ARGV[1]  payload         string  the message
 -- ARGV[2]  digest          string  of the payload
--- ARGV[3]  instance        string  who gives it up
--- ARGV[4]  order_id        string  its order, "" where unknown
--- ARGV[5]  correlation_id  string  its order's
--- ARGV[6]  reason          string  why it is dead
--- ARGV[7]  error           string  what went wrong
+-- ARGV[3]  started  int     1 if the work on this copy had begun
+-- ARGV[4]  instance        string  who gives it up
+-- ARGV[5]  order_id        string  its order, "" where unknown
+-- ARGV[6]  correlation_id  string  its order's
+-- ARGV[7]  reason          string  why it is dead
+-- ARGV[8]  error           string  what went wrong
 --
 -- Returns  array  2 dead, 0 the worker does not hold the message any more
 --
@@ -23,10 +24,12 @@
 
 local processing, worker, deliveries, redelivered = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local dead, events = KEYS[5], KEYS[6]
-local payload, digest = ARGV[1], ARGV[2]
-local instance, order_id, correlation_id, reason, err = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local payload, digest, started = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local instance, order_id, correlation_id, reason, err = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
-redis.call('HDEL', worker, 'order:' .. digest)
+if started == 1 then
+  redis.call('HDEL', worker, 'order:' .. digest)
+end
 if not redis.call('LPOS', processing, payload, 'RANK', -1) then
   return { 0 }
 end

@@ -7,7 +7,8 @@
 -- KEYS[3]  delayed     zset  messages by the ms at which they are due  (appended)
 -- ARGV[1]  payload  string  the message
 -- ARGV[2]  digest   string  of the payload
--- ARGV[3]  delay    int     ms to wait
+-- ARGV[3]  started  int     1 if the work on this copy had begun
+-- ARGV[4]  delay    int     ms to wait
 --
 -- Returns  array  1, or 0 if the worker does not hold the message any more
 --
@@ -15,9 +16,11 @@
 -- Repeatable: a second run finds nothing to do.
 
 local processing, worker, delayed = KEYS[1], KEYS[2], KEYS[3]
-local payload, digest, delay = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local payload, digest, started, delay = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
-redis.call('HDEL', worker, 'order:' .. digest)
+if started == 1 then
+  redis.call('HDEL', worker, 'order:' .. digest)
+end
 if not redis.call('LPOS', processing, payload, 'RANK', -1) then
   return { 0 }
 end
