@@ -4,10 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
-	"sync"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -23,22 +19,19 @@ var ErrShutdown = errors.New("the worker is shutting down")
 // A Handler does what a message asks for. It returns nil when that is done for
 // good, or an error: one made by [Reject] or [PutOff], or any other for a failure,
 // which is charged and retried, see [Failure]. It must return soon after its
-// context is done, and what it returns then is of no account: the message goes
-// back to the queue uncharged.
+// context is done; an error that it returns then is of no account, for the message
+// goes back to the queue uncharged.
 type Handler func(context.Context, *Delivery) error
 
 const (
-	blockFor   = time.Second            // longest one BLMOVE waits; go-redis sends whole seconds
-	blockSlack = 2 * time.Second        // how much later than that its answer may come
-	auditEvery = time.Second            // pause between two audits of the own list
-	graceTime  = 500 * time.Millisecond // for handlers to return once they are cancelled
+	blockFor   = time.Second     // longest one BLMOVE waits; go-redis sends whole seconds
+	blockSlack = 2 * time.Second // how much later than that its answer may come
+	auditEvery = time.Second     // pause between two audits of the own list
 )
 
 // Consumer claims messages and has them handled.
 //
-// Its claim is BRPop on fulfillment_queue in the same order and with the same
-// blocking wait, never a busy wait; the element moves to a list of the worker's own
-// instead of vanishing.
+// Its claim is BRPop on fulfillment_queue: same order, same blocking wait, never a busy wait; the element moves instead of vanishing.
 type Consumer struct {
 	*Queue
 	open  func() <-chan struct{}
@@ -74,102 +67,6 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s.serve(ctx, work)
 	}
 	return nil
-}
-
-// drainContext returns a context that outlives ctx by d and then ends with the
-// cause [ErrShutdown]. The caller must call stop.
-func drainContext(ctx context.Context, d time.Duration) (_ context.Context, stop func()) {
-	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	undo := context.AfterFunc(ctx, func() {
-		sleep(work, d)
-		cancel(ErrShutdown)
-	})
-	return work, func() {
-		undo()
-		cancel(nil)
-	}
-}
-
-// session is a worker's life under one instance name, from its registration until
-// it leaves or finds that it was presumed dead.
-type session struct {
-	*Consumer
-	instance string
-	handle   Handler
-	anew     bool // not the worker's first session
-	log      *slog.Logger
-
-	live     context.Context         // of the handlers; set by serve before the first claim
-	end      context.CancelCauseFunc // ends live, and with it the session
-	handlers sync.WaitGroup
-	hand     hand
-
-	// confined to the claim loop
-	auditDue *time.Ticker
-	unsure   bool // a claim's outcome is unknown: audit before the next
-	paused   bool
-}
-
-// serve is the order of a session's steps. The heartbeat begins before the first
-// claim and is the last to stop.
-func (s *session) serve(ctx, work context.Context) {
-	if err := outage.Ride(ctx, s.log, "join", func() error { return s.join(ctx, s.instance) }); err != nil {
-		return // ctx is done
-	}
-	crash.At("joined")
-	if s.anew {
-		s.log.InfoContext(ctx, "joined anew")
-	} else {
-		s.log.InfoContext(ctx, "Fulfillment Worker started, consuming from "+s.cfg.Name)
-	}
-
-	live, end := context.WithCancelCause(work)
-	defer end(nil)
-	s.live, s.end = live, end
-	claiming, stopClaiming := context.WithCancel(ctx)
-	defer stopClaiming()
-	defer context.AfterFunc(live, stopClaiming)()
-
-	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
-	var heartbeat sync.WaitGroup
-	heartbeat.Go(func() { s.keepLease(beating) })
-	defer heartbeat.Wait()
-
-	s.claimLoop(claiming)
-	s.drain()
-	stopBeating()
-	crash.At("leaving")
-	handedBack, err := s.leave(ctx, s.instance)
-	if err != nil {
-		s.log.WarnContext(ctx, "could not leave, a reaper will find what is left", "error", err)
-		return
-	}
-	s.log.InfoContext(ctx, "left", "handed_back", handedBack)
-}
-
-// drain waits for the handlers: as long as they may run, and a moment more for
-// those that were cancelled.
-func (s *session) drain() {
-	done := make(chan struct{})
-	go func() {
-		s.handlers.Wait()
-		close(done)
-	}()
-	for draining := true; draining; {
-		select {
-		case <-done:
-			return
-		case <-s.live.Done():
-			draining = false
-		case <-time.After(time.Second):
-			s.claimTurn.mark() // it waits as it should
-		}
-	}
-	select {
-	case <-done:
-	case <-time.After(graceTime):
-		s.log.Warn("handlers still run, their orders are handed back all the same")
-	}
 }
 
 // claimLoop claims whenever a slot is free, the rest of the program can work and
@@ -318,31 +215,4 @@ func (s *session) freeSlots(n int) {
 	for range n {
 		s.slots <- struct{}{}
 	}
-}
-
-// dispatch has a message handled that is in the own list. It uses up one slot
-// until the message is settled.
-func (s *session) dispatch(payload string) {
-	s.hand.take(payload)
-	s.handlers.Go(func() {
-		defer s.freeSlots(1)
-		defer s.hand.drop(payload)
-		d := &Delivery{Payload: []byte(payload), session: s, digest: Digest([]byte(payload))}
-		s.settle(d, s.safely(d))
-	})
-}
-
-// safely calls the handler and turns a panic into an error, so that one bad message
-// does not take the worker down.
-func (s *session) safely(d *Delivery) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the handler panicked: %v", p)
-			s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
-		}
-	}()
-	if size := len(d.Payload); size > s.cfg.MaxMessageBytes {
-		return Reject(TooLarge, fmt.Errorf("%d bytes, MAX_MESSAGE_BYTES is %d", size, s.cfg.MaxMessageBytes))
-	}
-	return s.handle(s.live, d)
 }

@@ -15,8 +15,8 @@ var dueLua string
 var dueScript = redis.NewScript(dueLua)
 
 const (
-	dueEvery = 500 * time.Millisecond // longest pause between two looks at the delayed set
-	dueLimit = 200                    // messages moved in one script
+	dueEvery = time.Second // longest pause between two looks at the delayed set
+	dueLimit = 200         // messages moved in one script
 )
 
 // Promoter puts delayed messages back into the queue when their time has come.
