@@ -219,7 +219,7 @@ func TestWorker_stopsWhileItWaitsForAServer(t *testing.T) {
 	t.Parallel()
 	s := &site{T: t}
 	w := s.start("DATABASE_URL=postgres://u@127.0.0.1:1/orders", "HTTP_ADDR=off")
-	w.awaitLog(10*time.Second, "cannot reach PostgreSQL")
+	w.awaitLog(10*time.Second, "cannot reach the orders table")
 	w.signal(syscall.SIGTERM)
 	if code := w.exit(5 * time.Second); code != 0 {
 		t.Errorf("exit code %d, want 0", code)

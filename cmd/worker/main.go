@@ -91,27 +91,19 @@ func untilSignal(log *slog.Logger) (context.Context, context.CancelFunc) {
 }
 
 // serve wires the parts and runs them until ctx is done. When it is, the claims stop
-// first, the heartbeat and the connections last.
+// first, the heartbeat, the health and the connections last.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	for _, warning := range cfg.Warnings() {
 		log.WarnContext(ctx, "unwise setting", "warning", warning)
 	}
 	queue.RedirectLogs(log)
-	listener, err := listen(cfg.HTTPAddr)
-	if err != nil {
-		return fmt.Errorf("HTTP_ADDR: %w", err)
-	}
 	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency)
 	defer rdb.Close()
-	orders, err := connect(ctx, cfg, rdb, log)
+	orders, err := db.New(cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil // told to stop while waiting
-		}
-		return err
+		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer orders.Close()
-
 	q := queue.New(rdb, queue.Config{
 		Name:            cfg.QueueName,
 		Worker:          cfg.WorkerID,
@@ -126,16 +118,13 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
 	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log}
+	listener, err := listen(cfg.HTTPAddr)
+	if err != nil {
+		return fmt.Errorf("HTTP_ADDR: %w", err)
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return orders.Watch(ctx) })
-	group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
-	group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // its health is told until the end
-	group.Go(func() error {
-		defer stopServing()
-		return consumer.Consume(ctx, fulfiller.Handle)
-	})
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // from before the start until after the end
 	if listener != nil {
 		health := httpd.Server{
 			Log:   log,
@@ -147,7 +136,46 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		}
 		group.Go(func() error { return health.Serve(serving, listener) })
 	}
+	group.Go(func() error {
+		defer stopServing()
+		if err := reach(ctx, cfg, orders, rdb, log); err != nil {
+			return err
+		}
+		group.Go(func() error { return orders.Watch(ctx) })
+		group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
+		group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
+		return consumer.Consume(ctx, fulfiller.Handle)
+	})
 	return group.Wait()
+}
+
+// reach waits until both servers are of use, as long as STARTUP_TIMEOUT allows. It
+// returns nil, too, if the worker is told to stop meanwhile.
+func reach(ctx context.Context, cfg config.Config, orders *db.Orders, rdb queue.Redis, log *slog.Logger) error {
+	limited, cancel := context.WithTimeoutCause(ctx, cfg.StartupTimeout, errors.New("STARTUP_TIMEOUT is over"))
+	defer cancel()
+	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
+	err := orders.Reach(limited)
+	if err != nil {
+		err = fmt.Errorf("DATABASE_URL or POSTGRES_*: %w", err)
+	} else if err = outage.Ride(limited, log, "reach Redis", func() error {
+		err := rdb.Usable(once, cfg.QueueName)
+		if errors.Is(err, queue.ErrTooOld) {
+			return outage.Stop(err)
+		}
+		return err
+	}); err != nil {
+		err = fmt.Errorf("REDIS_URL: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err == nil {
+		if unfit := rdb.Fit(once, cfg.QueueName); unfit != nil {
+			log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", unfit)
+		}
+	}
+	return err
 }
 
 // listen opens the address of the HTTP server; nil is none.
@@ -156,25 +184,6 @@ func listen(addr string) (net.Listener, error) {
 		return nil, nil
 	}
 	return httpd.Listen(addr)
-}
-
-// connect waits until both servers answer, as long as STARTUP_TIMEOUT allows.
-func connect(ctx context.Context, cfg config.Config, rdb queue.Redis, log *slog.Logger) (*db.Orders, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartupTimeout, errors.New("STARTUP_TIMEOUT is over"))
-	defer cancel()
-	orders, err := db.Open(ctx, cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
-	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL or POSTGRES_*: %w", err)
-	}
-	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
-	if err := outage.Ride(ctx, log, "reach Redis", func() error { return rdb.Ping(once) }); err != nil {
-		orders.Close()
-		return nil, fmt.Errorf("REDIS_URL: %w", err)
-	}
-	if err := rdb.Fit(once, cfg.QueueName); err != nil {
-		log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", err)
-	}
-	return orders, nil
 }
 
 func work(cfg config.Config) fulfil.Work {

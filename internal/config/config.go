@@ -188,13 +188,19 @@ func (c *Config) parsePostgres() error {
 
 func (c *Config) parseRedis() error {
 	bad := errors.New("REDIS_URL: not a redis:// or rediss:// URL, or a comma-separated list of them")
+	if strings.Contains(c.RedisURL.Reveal(), "?") {
+		return errors.New("REDIS_URL: has options behind a question mark; the worker sets them itself")
+	}
 	parts := strings.Split(c.RedisURL.Reveal(), ",")
 	if len(parts) > 1 && c.RedisMode == "single" {
 		return errors.New("REDIS_URL: has several addresses, which only REDIS_MODE cluster and sentinel know")
 	}
-	first, err := redis.ParseURL(strings.TrimSpace(parts[0]))
+	first, err := redis.ParseURL(c.withScheme(parts[0]))
 	if err != nil { // the error quotes the URL
 		return bad
+	}
+	if first.TLSConfig != nil && c.RedisMode != "single" {
+		first.TLSConfig.ServerName = "" // each node is checked under its own name
 	}
 	o := &redis.UniversalOptions{
 		Addrs:         []string{first.Addr},
@@ -208,13 +214,8 @@ func (c *Config) parseRedis() error {
 		o.MasterName = c.RedisSentinelMaster
 	}
 	for _, part := range parts[1:] {
-		part = strings.TrimSpace(part)
-		address := part
-		if !strings.Contains(address, "://") {
-			address = "redis://" + address
-		}
-		other, err := redis.ParseURL(address)
-		if err != nil || part == "" {
+		other, err := redis.ParseURL(c.withScheme(part))
+		if err != nil {
 			return bad
 		}
 		o.Addrs = append(o.Addrs, other.Addr)
@@ -224,6 +225,16 @@ func (c *Config) parseRedis() error {
 		return &fresh
 	}
 	return nil
+}
+
+// withScheme is one element of REDIS_URL, as a URL: where a list is allowed, host:port
+// will do.
+func (c *Config) withScheme(address string) string {
+	address = strings.TrimSpace(address)
+	if c.RedisMode == "single" || address == "" || strings.Contains(address, "://") {
+		return address
+	}
+	return "redis://" + address
 }
 
 // hostName is this machine's name, made fit for a WORKER_ID.

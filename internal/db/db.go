@@ -37,6 +37,7 @@ const (
 	pingEvery        = time.Second     // pause between two looks whether PostgreSQL answers
 	pingTimeout      = time.Second     // for its answer
 	statementTimeout = 5 * time.Second // for any other
+	closeTime        = 100 * time.Millisecond
 )
 
 // Orders is the orders table.
@@ -50,12 +51,11 @@ type Orders struct {
 	away bool
 }
 
-// Open returns the orders table behind cfg, verified to answer; it waits for that
-// until ctx is done, and its error says then what went wrong last. An order that
-// stands in processing for longer than abandoned counts as nobody's.
+// New returns the orders table behind cfg. It does not wait for it: see [Orders.Reach].
+// An order that stands in processing for longer than abandoned counts as nobody's.
 //
 // Of cfg it takes where to connect, as whom, and how many connections.
-func Open(ctx context.Context, cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Orders, error) {
+func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Orders, error) {
 	cfg.PingTimeout = pingTimeout
 	cfg.ConnConfig.ConnectTimeout = statementTimeout
 	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
@@ -64,21 +64,37 @@ func Open(ctx context.Context, cfg *pgxpool.Config, abandoned time.Duration, log
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "fulfillment-worker"
 	}
-	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
-	pool, err := pgxpool.NewWithConfig(once, cfg)
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, errors.New("the pool's settings do not fit each other")
 	}
 	o := &Orders{pool: pool, log: log, abandoned: abandoned, open: make(chan struct{})}
 	close(o.open)
-	if err := outage.Ride(ctx, log, "reach PostgreSQL", func() error { return o.Ping(once) }); err != nil {
-		pool.Close()
-		return nil, err
-	}
 	return o, nil
 }
 
-// Close closes the pool, but waits no longer than a second for statements that still
+// ErrRights means that the role may not do what the worker has to.
+var ErrRights = errors.New("the role needs SELECT and UPDATE (status, updated_at) on orders")
+
+// Reach waits until the orders table can be read and updated, or ctx is done; its
+// error says then what was wrong last. It tries at least once.
+func (o *Orders) Reach(ctx context.Context) error {
+	return outage.Ride(ctx, o.log, "reach the orders table", func() error {
+		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
+		defer cancel()
+		var enough bool
+		err := o.pool.QueryRow(attempt, `
+			SELECT has_table_privilege('orders', 'SELECT')
+				AND has_column_privilege('orders', 'status', 'UPDATE')
+				AND has_column_privilege('orders', 'updated_at', 'UPDATE')`).Scan(&enough)
+		if err == nil && !enough {
+			return ErrRights // somebody may still be setting it up
+		}
+		return err
+	})
+}
+
+// Close closes the pool, but waits no longer than a moment for statements that still
 // run.
 func (o *Orders) Close() {
 	closed := make(chan struct{})
@@ -88,7 +104,7 @@ func (o *Orders) Close() {
 	}()
 	select {
 	case <-closed:
-	case <-time.After(time.Second):
+	case <-time.After(closeTime):
 	}
 }
 
@@ -132,10 +148,10 @@ func (o *Orders) setAway(ctx context.Context, err error) {
 		o.away = away
 		if away {
 			o.open = make(chan struct{})
-			o.log.WarnContext(ctx, "PostgreSQL is away, claiming stops", "error", err)
+			o.log.WarnContext(ctx, "PostgreSQL gives no answer, claiming stops", "error", err)
 		} else {
 			close(o.open)
-			o.log.InfoContext(ctx, "PostgreSQL is back, claiming goes on")
+			o.log.InfoContext(ctx, "PostgreSQL answers again, claiming goes on")
 		}
 	}
 }
@@ -151,7 +167,7 @@ func (o *Orders) try(ctx context.Context, op func(context.Context) error) error 
 		return nil
 	case isVerdict(err), ownFault(err):
 		return outage.Stop(err)
-	case isUnknown(err) && !errors.Is(err, context.DeadlineExceeded): // that may be a lock's fault: Watch knows
+	case !errors.Is(err, context.DeadlineExceeded) && !isAnswer(err): // late may be a lock's fault: Watch knows
 		o.setAway(ctx, err)
 	}
 	return err
@@ -179,9 +195,33 @@ func ownFault(err error) bool {
 	return false
 }
 
-// isUnknown reports whether err leaves open if the statement was carried out: it is no
-// answer of PostgreSQL, or the one of a server that breaks off (class 57P).
+// isUnknown reports whether err leaves open if the statement was carried out: it was
+// sent, and err is no answer of PostgreSQL, or the one of a server that breaks off
+// (class 57P).
 func isUnknown(err error) bool {
+	var unreached *pgconn.ConnectError
 	var pg *pgconn.PgError
-	return !isVerdict(err) && (!errors.As(err, &pg) || strings.HasPrefix(pg.Code, "57P"))
+	switch {
+	case isVerdict(err), errors.As(err, &unreached), pgconn.SafeToRetry(err):
+		return false
+	case errors.As(err, &pg):
+		return strings.HasPrefix(pg.Code, "57P")
+	}
+	return true
+}
+
+func isAnswer(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg)
+}
+
+// isRefusal reports whether err is an answer that says what must be mended, rather than
+// a sign of an outage (classes 08, 53 and 57).
+func isRefusal(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) != 5 {
+		return false
+	}
+	class := pg.Code[:2]
+	return class != "08" && class != "53" && class != "57"
 }

@@ -49,9 +49,10 @@ func openAt(t *testing.T, url string, conns int32) *db.Orders {
 	cfg, err := pgxpool.ParseConfig(url)
 	must(t, err)
 	cfg.MaxConns = conns
-	orders, err := db.Open(t.Context(), cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
+	orders, err := db.New(cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
 	must(t, err)
 	t.Cleanup(orders.Close)
+	must(t, orders.Reach(t.Context()))
 	return orders
 }
 
@@ -334,14 +335,61 @@ func TestOrders_aRowThatRefuses(t *testing.T) {
 	}
 }
 
-func TestOpen_failsWithoutTheSecret(t *testing.T) {
+func TestReach_saysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	cfg, err := pgxpool.ParseConfig("postgres://u:canary@127.0.0.1:1/orders")
+	dropped, revoked := testenv.Database(t), testenv.Database(t)
+	_, err := testenv.Pool(t, dropped).Exec(t.Context(), `DROP TABLE orders`)
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, err = db.Open(ctx, cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
-	if err == nil || strings.Contains(err.Error(), "canary") {
-		t.Errorf("got %v, want an error without the password", err)
+	_, err = testenv.Pool(t, revoked).Exec(t.Context(), `REVOKE UPDATE (updated_at) ON orders FROM `+testenv.WorkerRole)
+	must(t, err)
+	tests := []struct {
+		name, url, want string
+	}{
+		{"nobody there", "postgres://u:canary@127.0.0.1:1/orders", "connection refused"},
+		{"no table", testenv.WorkerURL(dropped), `relation "orders" does not exist`},
+		{"too few rights", testenv.WorkerURL(revoked), db.ErrRights.Error()},
 	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := pgxpool.ParseConfig(tt.url)
+			must(t, err)
+			orders, err := db.New(cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
+			must(t, err)
+			defer orders.Close()
+			over := errors.New("it is over")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, over)
+			defer cancel()
+			err = orders.Reach(ctx)
+			if !errors.Is(err, over) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("got %v, want %v with %q and no password", err, over, tt.want)
+			}
+		})
+	}
+}
+
+// An outage in which nothing was sent gives nobody a right to an order in another's hand.
+func TestClaim_waitsOutAnOutageWithoutStealing(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnPostgres(t)
+	admin := testenv.Pool(t, server.URL("orders"))
+	holder, other := openAt(t, testenv.WorkerURL(server.URL("orders")), 2), openAt(t, testenv.WorkerURL(server.URL("orders")), 2)
+	var id int64
+	must(t, admin.QueryRow(t.Context(), `INSERT INTO orders (product_id, quantity) VALUES (1, 1) RETURNING id`).Scan(&id))
+	token, err := holder.Claim(t.Context(), id, false)
+	must(t, err)
+	server.Kill()
+	result := make(chan error, 1)
+	go func() {
+		_, err := other.Claim(t.Context(), id, false)
+		result <- err
+	}()
+	<-time.After(time.Second) // how long the outage lasts
+	must(t, server.Restart())
+	var hand *order.InHandError
+	if err := <-result; !errors.As(err, &hand) {
+		t.Errorf("the second claim got %v, want an InHandError", err)
+	}
+	must(t, holder.Finish(t.Context(), id, token))
+	testenv.CheckContract(t, server.URL("orders"))
 }

@@ -33,11 +33,13 @@ type row struct {
 // [*order.InHandError] if the order is processing and not to be taken over, or what
 // PostgreSQL has against this very row.
 func (o *Orders) Claim(ctx context.Context, id int64, takeOver bool) (token Token, err error) {
-	err = outage.RideQuietly(ctx, o.log, "claim the order", func() error {
+	var asked time.Time // when our first try of unknown outcome began; zero: there was none
+	err = outage.RideQuietly(ctx, o.log, "claim the order", isRefusal, func() error {
 		return o.try(ctx, func(ctx context.Context) (err error) {
-			token, err = o.claimOnce(ctx, id, takeOver)
-			if err != nil && isUnknown(err) {
-				takeOver = true // it may have been carried out: then the row is ours already
+			begun := time.Now()
+			token, err = o.claimOnce(ctx, id, takeOver, asked)
+			if err != nil && isUnknown(err) && asked.IsZero() {
+				asked = begun
 			}
 			return err
 		})
@@ -45,7 +47,9 @@ func (o *Orders) Claim(ctx context.Context, id int64, takeOver bool) (token Toke
 	return token, wrap("claim", id, err)
 }
 
-func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool) (Token, error) {
+// claimOnce takes the order over if it may, or if the row was changed since we asked
+// and did not hear: most likely by us.
+func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool, asked time.Time) (Token, error) {
 	token, err := o.update(ctx, `
 		UPDATE orders SET status = 'processing', updated_at = now()
 		WHERE id = $1::bigint AND status = 'pending'
@@ -58,7 +62,8 @@ func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool) (Token,
 		if err != nil {
 			return "", err
 		}
-		if err := o.mayTake(seen, takeOver); err != nil {
+		ours := !asked.IsZero() && seen.age <= time.Since(asked)
+		if err := o.mayTake(seen, takeOver || ours); err != nil {
 			return "", err
 		}
 		token, err := o.update(ctx, `
@@ -68,7 +73,8 @@ func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool) (Token,
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return token, err
 		}
-		// It changed since it was read: look again.
+		// Somebody was quicker: look again, but his is not the claim that may be taken over.
+		takeOver, asked = false, time.Time{}
 	}
 }
 
@@ -95,7 +101,7 @@ func (o *Orders) mayTake(seen row, takeOver bool) error {
 // It waits out outages until ctx is done and returns its cause then.
 func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
 	unknown := false // an earlier try may have been carried out
-	err := outage.RideQuietly(ctx, o.log, "finish the order", func() error {
+	err := outage.RideQuietly(ctx, o.log, "finish the order", isRefusal, func() error {
 		return o.try(ctx, func(ctx context.Context) error {
 			err := o.finishOnce(ctx, id, token)
 			if errors.Is(err, order.ErrFulfilled) && unknown {

@@ -22,6 +22,9 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
+// LongestWait is more than the longest pause between two tries.
+const LongestWait = 2 * time.Second
+
 // Stop wraps an error that waiting cannot cure: [Ride] returns it at once.
 func Stop(err error) error { return backoff.Permanent(err) }
 
@@ -31,26 +34,35 @@ func Stop(err error) error { return backoff.Permanent(err) }
 // was given, or the cause of ctx's end joined with op's last error. The name of
 // the operation, an infinitive, tells in the log what is held up.
 func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) error {
-	return ride(ctx, log, slog.LevelWarn, slog.LevelInfo, name, op)
+	return ride(ctx, log, name, func(error) bool { return true }, op)
 }
 
-// RideQuietly is [Ride] for what many do at once, and somebody else says loudly: it
-// logs at the level debug.
-func RideQuietly(ctx context.Context, log *slog.Logger, name string, op func() error) error {
-	return ride(ctx, log, slog.LevelDebug, slog.LevelDebug, name, op)
+// RideQuietly is [Ride] for what many do at once and somebody else says loudly: it logs
+// an outage at the level debug. An answer that is a refusal, as refused tells, it says
+// loudly all the same, for nobody else meets it.
+func RideQuietly(ctx context.Context, log *slog.Logger, name string, refused func(error) bool, op func() error) error {
+	return ride(ctx, log, name, refused, op)
 }
 
-func ride(ctx context.Context, log *slog.Logger, begin, end slog.Level, name string, op func() error) error {
+func ride(ctx context.Context, log *slog.Logger, name string, loud func(error) bool, op func() error) error {
 	var last error
 	var since time.Time
+	var said slog.Level // how loudly
 	attempt := func() error {
 		last = op()
 		return last
 	}
 	notify := func(err error, _ time.Duration) {
-		if since.IsZero() {
-			since = time.Now()
-			log.Log(ctx, begin, "cannot "+name+", trying until it works", "error", err)
+		level := slog.LevelDebug
+		if loud(err) {
+			level = slog.LevelWarn
+		}
+		if first := since.IsZero(); first || level > said {
+			log.Log(ctx, level, "cannot "+name+", trying until it works", "error", err)
+			said = level
+			if first {
+				since = time.Now()
+			}
 		}
 	}
 	err := backoff.RetryNotify(attempt, backoff.WithContext(newBackOff(), ctx), notify)
@@ -58,7 +70,7 @@ func ride(ctx context.Context, log *slog.Logger, begin, end slog.Level, name str
 		return fmt.Errorf("%w: %w", context.Cause(ctx), last)
 	}
 	if !since.IsZero() { // an error made by Stop is an answer, too
-		log.Log(ctx, end, "can "+name+" again", "outage_seconds", time.Since(since).Seconds())
+		log.Log(ctx, min(said, slog.LevelInfo), "can "+name+" again", "outage_seconds", time.Since(since).Seconds())
 	}
 	return err
 }
@@ -68,7 +80,7 @@ func newBackOff() backoff.BackOff {
 		backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMultiplier(2),
 		backoff.WithRandomizationFactor(0.3),
-		backoff.WithMaxInterval(1500*time.Millisecond), // two seconds with the jitter
+		backoff.WithMaxInterval(LongestWait*3/4), // the jitter comes on top
 		backoff.WithMaxElapsedTime(0),
 	)
 }

@@ -262,15 +262,21 @@ func TestRide_logsTheEndBeforeAStop(t *testing.T) {
 
 func TestRideQuietly(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var log journal
-		a := newAway(time.Minute)
-		if err := outage.RideQuietly(t.Context(), log.logger(), "claim", a.op); err != nil {
-			t.Errorf("RideQuietly: %v", err)
+	for _, refused := range []bool{false, true} {
+		begin, end := "DEBUG cannot claim", "DEBUG can claim again"
+		if refused {
+			begin, end = "WARN cannot claim", "INFO can claim again"
 		}
-		got := log.lines(t)
-		if len(got) != 2 || !strings.HasPrefix(got[0], "DEBUG cannot claim") || !strings.HasPrefix(got[1], "DEBUG can claim again") {
-			t.Errorf("the log says %q, want the outage's beginning and its end at the level debug", got)
-		}
-	})
+		synctest.Test(t, func(t *testing.T) {
+			var log journal
+			a := newAway(time.Minute)
+			if err := outage.RideQuietly(t.Context(), log.logger(), "claim", func(error) bool { return refused }, a.op); err != nil {
+				t.Errorf("RideQuietly: %v", err)
+			}
+			got := log.lines(t)
+			if len(got) != 2 || !strings.HasPrefix(got[0], begin) || !strings.HasPrefix(got[1], end) {
+				t.Errorf("refused %v: the log says %q, want the outage's beginning and its end as %q and %q", refused, got, begin, end)
+			}
+		})
+	}
 }

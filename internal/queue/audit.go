@@ -17,6 +17,8 @@ var releaseScript = redis.NewScript(releaseLua)
 // claim loop, so that no claim is under way: what it finds is a stray for sure.
 func (s *session) audit(ctx context.Context) {
 	var length, paused *redis.IntCmd
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	known := s.hand.size() // before the look: what is settled meanwhile only leaves the list
 	_, err := s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error {
 		length = p.LLen(ctx, s.keys.Processing(s.instance))
@@ -47,7 +49,12 @@ func (s *session) setPaused(ctx context.Context, paused bool) {
 // of, charged nothing. What finds no slot goes back to the queue's front.
 func (s *session) adoptStrays(ctx context.Context) error {
 	known := s.hand.snapshot()
-	held, err := s.rdb.control.LRange(ctx, s.keys.Processing(s.instance), 0, -1).Result()
+	if s.live.Err() != nil {
+		return nil // what handlers gave up is in the list and in no hand: leave hands it back
+	}
+	bounded, cancel := bounded(ctx)
+	defer cancel()
+	held, err := s.rdb.control.LRange(bounded, s.keys.Processing(s.instance), 0, -1).Result()
 	if err != nil {
 		return err
 	}

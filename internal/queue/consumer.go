@@ -74,8 +74,12 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 func (s *session) claimLoop(ctx context.Context) {
 	s.auditDue = time.NewTicker(auditEvery)
 	defer s.auditDue.Stop()
-	for s.await(ctx, s.open) && s.await(ctx, s.resumed) && s.await(ctx, s.slot) {
+	s.audit(ctx) // it may be paused
+	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
+		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) {
+			return
+		}
 		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.claim(ctx) })
 	}
 }
@@ -142,11 +146,25 @@ func (s *session) claim(ctx context.Context) error {
 		if errors.Is(err, redis.Nil) {
 			return nil
 		}
+		if redis.IsOOMError(err) {
+			return s.claimInFullRedis(ctx, err)
+		}
 		return s.failed(ctx, err)
 	}
 	crash.At("claimed")
 	s.dispatch(payload)
-	return s.fillSlots(ctx)
+	_, err = s.fillSlots(ctx)
+	return err
+}
+
+// claimInFullRedis claims without waiting. A Redis whose memory is full refuses BLMOVE,
+// but not claim.lua; if nothing could be claimed, nothing would ever be freed.
+func (s *session) claimInFullRedis(ctx context.Context, refusal error) error {
+	taken, err := s.fillSlots(ctx)
+	if err == nil && taken == 0 {
+		return refusal
+	}
+	return err
 }
 
 // blockingMove outlives ctx: a BLMOVE that is given up has moved its message all
@@ -161,23 +179,24 @@ func (s *session) blockingMove(ctx context.Context) (string, error) {
 	return node.BLMove(ctx, s.keys.Queue(), s.keys.Processing(s.instance), "RIGHT", "LEFT", blockFor).Result()
 }
 
-// fillSlots takes as many messages as there are slots free, without waiting.
-func (s *session) fillSlots(ctx context.Context) error {
+// fillSlots takes as many messages as there are slots free, without waiting, and says
+// how many it got.
+func (s *session) fillSlots(ctx context.Context) (int, error) {
 	free := s.takeSlots(cap(s.slots))
 	if free == 0 || ctx.Err() != nil {
 		s.freeSlots(free)
-		return nil
+		return 0, nil
 	}
 	payloads, err := s.move(context.WithoutCancel(ctx), free)
 	if err != nil {
 		s.freeSlots(free)
-		return s.failed(ctx, err)
+		return 0, s.failed(ctx, err)
 	}
 	for _, payload := range payloads {
 		s.dispatch(payload)
 	}
 	s.freeSlots(free - len(payloads))
-	return nil
+	return len(payloads), nil
 }
 
 // failed returns err, the error of a claim, after it has taken in hand what the claim
@@ -191,6 +210,8 @@ func (s *session) failed(ctx context.Context, err error) error {
 }
 
 func (s *session) move(ctx context.Context, limit int) ([]string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	node, err := master(ctx, s.rdb.control, s.keys.Queue())
 	if err != nil {
 		return nil, err

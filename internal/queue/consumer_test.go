@@ -459,3 +459,62 @@ func (b *bench) awaitAudits(n int) {
 	before := audits()
 	testenv.Eventually(b.T, time.Duration(n+5)*time.Second, "enough audits are made", func() bool { return audits() >= before+n })
 }
+
+// A Redis whose memory is full refuses BLMOVE. If nothing were claimed then, nothing
+// would ever be freed.
+func TestConsumer_drainsAFullRedis(t *testing.T) {
+	t.Parallel()
+	b := benchAt(t, testenv.OwnRedis(t).URL(), "q")
+	b.push(names("m", 50)...)
+	must(t, b.rdb.ConfigSet(t.Context(), "maxmemory", "100kb").Err())
+	if err := b.rdb.LPush(t.Context(), b.keys.Queue(), "more").Err(); err == nil || !strings.HasPrefix(err.Error(), "OOM") {
+		t.Fatalf("a push answers %v: the memory is not full", err)
+	}
+	var rec recorder
+	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+		if err := d.Start(ctx); err != nil {
+			return err
+		}
+		rec.note(d.Payload)
+		return nil
+	})
+	testenv.Eventually(t, 10*time.Second, "all messages are handled", func() bool { return rec.count() == 50 })
+}
+
+func TestConsumer_isPausedFromItsFirstClaim(t *testing.T) {
+	t.Parallel()
+	b := benchAt(t, testenv.OwnRedis(t).URL(), "q")
+	b.push("m")
+	must(t, b.rdb.Set(t.Context(), b.keys.Paused(), "me", 0).Err())
+	var rec recorder
+	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(_ context.Context, d *queue.Delivery) error {
+		rec.note(d.Payload)
+		return nil
+	})
+	b.awaitAudits(2)
+	if rec.count() != 0 {
+		t.Errorf("it claimed all the same")
+	}
+}
+
+// A pause that comes while every slot is busy holds for the slot that becomes free.
+func TestConsumer_isPausedWhileBusy(t *testing.T) {
+	t.Parallel()
+	b := benchAt(t, testenv.OwnRedis(t).URL(), "q")
+	b.push(names("m", b.cfg.Concurrency+1)...)
+	var started atomic.Int64
+	finish := make(chan struct{})
+	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(context.Context, *queue.Delivery) error {
+		started.Add(1)
+		<-finish
+		return nil
+	})
+	testenv.Eventually(t, 5*time.Second, "every slot is busy", func() bool { return int(started.Load()) == b.cfg.Concurrency })
+	must(t, b.rdb.Set(t.Context(), b.keys.Paused(), "me", 0).Err())
+	b.awaitAudits(2)
+	close(finish)
+	b.awaitAudits(2)
+	if n := int(started.Load()); n != b.cfg.Concurrency {
+		t.Errorf("%d messages were claimed, want %d", n, b.cfg.Concurrency)
+	}
+}

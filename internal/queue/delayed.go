@@ -34,12 +34,16 @@ func NewPromoter(q *Queue) *Promoter {
 // Run promotes until ctx is done and returns nil. A turn that fails is logged and the
 // next one tries again.
 func (p *Promoter) Run(ctx context.Context) error {
+	refused := false // the last turn was
 	for {
 		wait, err := p.once(ctx)
 		if err != nil {
-			p.log.DebugContext(ctx, "promote failed", "error", err)
+			if isReply(err) && !refused { // an outage others say
+				p.log.WarnContext(ctx, "promote refused", "error", err)
+			}
 			wait = dueEvery
 		}
+		refused = err != nil && isReply(err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -61,7 +65,9 @@ func (q *Queue) wakePromoter() {
 // once moves what is due and returns how long to wait before the next look. An empty
 // set costs one command.
 func (p *Promoter) once(ctx context.Context) (time.Duration, error) {
-	waiting, err := p.rdb.control.Exists(ctx, p.keys.Delayed()).Result()
+	short, cancel := bounded(ctx)
+	defer cancel()
+	waiting, err := p.rdb.control.Exists(short, p.keys.Delayed()).Result()
 	if err != nil || waiting == 0 {
 		return dueEvery, err
 	}

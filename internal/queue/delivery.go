@@ -55,7 +55,7 @@ func (d *Delivery) order() string {
 // not begin then.
 func (d *Delivery) Start(ctx context.Context) error {
 	s := d.session
-	err := outage.RideQuietly(ctx, s.log, "note the start of the work", func() error {
+	err := outage.RideQuietly(ctx, s.log, "note the start of the work", isReply, func() error {
 		charged, err := s.run(ctx, startScript,
 			[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()},
 			s.instance, d.digest, d.order(), d.correlationID,
@@ -82,7 +82,9 @@ func (d *Delivery) Number() int { return d.charged + 1 }
 func (d *Delivery) MayTakeOver(ctx context.Context) (bool, error) {
 	s := d.session
 	var may bool
-	err := outage.RideQuietly(ctx, s.log, "look for a former holder", func() (err error) {
+	err := outage.RideQuietly(ctx, s.log, "look for a former holder", isReply, func() (err error) {
+		ctx, cancel := bounded(ctx)
+		defer cancel()
 		may, err = s.rdb.control.SIsMember(ctx, s.keys.Redelivered(), d.digest).Result()
 		return err
 	})

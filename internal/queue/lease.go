@@ -35,7 +35,7 @@ var (
 const leaveLimit = 5000
 
 // handOverTime bounds the last call of a worker that leaves.
-const handOverTime = time.Second
+const handOverTime = 700 * time.Millisecond
 
 // join registers the instance; it must not claim before.
 func (q *Queue) join(ctx context.Context, instance string) error {
@@ -49,7 +49,7 @@ func (q *Queue) join(ctx context.Context, instance string) error {
 func (q *Queue) beat(ctx context.Context, instance string) error {
 	ctx, cancel := context.WithTimeout(ctx, min(q.cfg.Lease/3, handOverTime))
 	defer cancel()
-	now, err := q.run(ctx, beatScript,
+	now, err := beatScript.Run(ctx, q.rdb.blocking, // the control connections may all be busy
 		[]string{q.keys.Workers(), q.keys.Worker(instance)},
 		instance, q.cfg.Lease.Milliseconds(),
 	).Int64()

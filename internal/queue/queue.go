@@ -78,7 +78,15 @@ func (q *Queue) newInstance() string {
 // run runs a script on the control connections. The scripts that go through it
 // may be repeated.
 func (q *Queue) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	return script.Run(ctx, q.rdb.control, keys, args...)
+}
+
+// bounded is ctx with the time that a command gets that does not block: for waiting
+// for a connection, opening it and the answer together.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, commandTimeout)
 }
 
 // isReply reports whether err is an answer of Redis: a definite no. Any other

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -25,8 +26,10 @@ var (
 )
 
 const (
-	reapEvery = time.Second // longest pause between two looks at the registry
-	reapLimit = 200         // messages moved in one script
+	reapEvery  = time.Second      // longest pause between two looks at the registry
+	reapLimit  = 200              // messages moved in one script
+	scanEvery  = 30 * time.Second // shortest pause between two looks at all keys of the Redis
+	surveyTime = 20 * time.Second // longest turn
 )
 
 // Reaper gives back what dead workers held. Every worker runs one; any number may
@@ -37,8 +40,10 @@ type Reaper struct {
 	by  string // who reaps, for the events
 
 	contact time.Time // when the present spell of contact with Redis began; zero: none
-	scanned time.Time // when the last survey was made
-	clock   time.Time // what Redis's clock said then
+	refused bool      // whether the last turn met a refusal
+	looked  time.Time // when Redis's clock was last read
+	clock   time.Time // what it said then
+	scanned time.Time // when orphans were last looked for
 }
 
 // NewReaper returns a reaper of q.
@@ -49,42 +54,66 @@ func NewReaper(q *Queue) *Reaper {
 // Run reaps until ctx is done and returns nil. A turn that fails is logged and the
 // next one tries again.
 //
-// It reaps nobody until it has been in touch with Redis for one lease without a
-// break: after an outage every lease is over, and each living worker needs time for
-// a beat.
+// It reaps nobody until it has been in touch with Redis for a lease and a little more
+// without a break: after an outage every lease is over, and each living worker needs
+// time for a beat.
 func (r *Reaper) Run(ctx context.Context) error {
 	for {
 		wait, err := r.once(ctx)
 		if err != nil {
-			r.log.DebugContext(ctx, "reap failed", "error", err)
-			r.contact = time.Time{}
+			r.failed(ctx, err)
 			wait = reapEvery
 		}
+		r.refused = err != nil && isReply(err)
 		if !sleep(ctx, wait) {
 			return nil
 		}
 	}
 }
 
+// failed ends the spell of contact, unless Redis has answered: a refusal is said, once
+// a spell, and is no outage.
+func (r *Reaper) failed(ctx context.Context, err error) {
+	switch {
+	case !isReply(err):
+		r.contact = time.Time{}
+		r.log.DebugContext(ctx, "reap failed", "error", err)
+	case !r.refused:
+		r.log.WarnContext(ctx, "reap refused", "error", err)
+	}
+}
+
+// grace is for how long a reaper reaps nobody after its first contact: one lease, and as
+// long as a living worker may sleep before it notices that Redis is back.
+func (r *Reaper) grace() time.Duration { return r.cfg.Lease + outage.LongestWait }
+
 // once looks at the registry, reaps whose lease is over, and returns how long to wait
 // before the next look: until the next lease may be over, at most reapEvery.
 func (r *Reaper) once(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	defer cancel()
 	asked := time.Now()
-	lowest, err := r.rdb.control.ZRangeWithScores(ctx, r.keys.Workers(), 0, 0).Result()
+	lowest, err := r.firstDeadline(ctx)
 	if err != nil {
 		return 0, err
 	}
 	// An answer that took so long that leases may have run out is an outage, too.
 	if r.contact.IsZero() || time.Since(asked) > r.cfg.Lease/3 {
-		r.contact, r.scanned = time.Now(), time.Time{}
+		r.contact = time.Now()
 	}
-	if grace := r.cfg.Lease - time.Since(r.contact); grace > 0 {
-		return min(reapEvery, grace), nil
-	}
-	if time.Since(r.scanned) > r.cfg.Lease {
-		if err := r.survey(ctx); err != nil {
+	if time.Since(r.looked) > r.cfg.Lease {
+		if err := r.readClock(ctx); err != nil {
 			return 0, err
 		}
+	}
+	if left := r.grace() - time.Since(r.contact); left > 0 {
+		return min(reapEvery, left), nil
+	}
+	if time.Since(r.scanned) > max(r.cfg.Lease, scanEvery) {
+		if err := r.registerOrphans(ctx); err != nil {
+			return 0, err
+		}
+		r.scanned = time.Now()
 	}
 	if len(lowest) == 0 {
 		return reapEvery, nil
@@ -96,20 +125,32 @@ func (r *Reaper) once(ctx context.Context) (time.Duration, error) {
 	return reapEvery / 10, r.reapAll(ctx, now)
 }
 
-// survey looks at what seldom changes: Redis's clock, and who left traces without
-// being registered.
-func (r *Reaper) survey(ctx context.Context) error {
+func (r *Reaper) firstDeadline(ctx context.Context) ([]redis.Z, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return r.rdb.control.ZRangeWithScores(ctx, r.keys.Workers(), 0, 0).Result()
+}
+
+// readClock looks at Redis's clock. One that has jumped ends every lease at once, or
+// none for long: the living get time for a beat by the new one.
+func (r *Reaper) readClock(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	clock, err := r.rdb.control.Time(ctx).Result()
 	if err != nil {
 		return err
 	}
-	r.clock, r.scanned = clock, time.Now()
-	return r.registerOrphans(ctx)
+	if !r.looked.IsZero() && clock.Sub(r.redisNow()).Abs() > r.cfg.Lease/3 {
+		r.log.WarnContext(ctx, "redis's clock has jumped", "by_seconds", clock.Sub(r.redisNow()).Seconds())
+		r.contact = time.Now()
+	}
+	r.clock, r.looked = clock, time.Now()
+	return nil
 }
 
-// redisNow is Redis's clock, as far as it went evenly since the last survey. It only
-// tells when to look: the script that reaps asks Redis itself.
-func (r *Reaper) redisNow() time.Time { return r.clock.Add(time.Since(r.scanned)) }
+// redisNow is Redis's clock, as far as it went evenly since it was read. It only tells
+// when to look: the script that reaps asks Redis itself.
+func (r *Reaper) redisNow() time.Time { return r.clock.Add(time.Since(r.looked)) }
 
 // reapAll reaps every instance whose lease is over. One that cannot be reaped does
 // not shield the others.
@@ -138,7 +179,7 @@ func (r *Reaper) reap(ctx context.Context, instance string) error {
 				r.keys.Workers(), r.keys.Worker(instance), r.keys.Processing(instance), r.keys.Queue(),
 				r.keys.Deliveries(), r.keys.Redelivered(), r.keys.Dead(), r.keys.Events(),
 			},
-			instance, reapLimit, r.cfg.MaxDeliveries, r.by,
+			instance, reapLimit, r.cfg.MaxDeliveries, r.by, r.cfg.MaxMessageBytes,
 		).Int64Slice()
 		if err != nil {
 			return err
@@ -164,7 +205,11 @@ func (r *Reaper) registerOrphans(ctx context.Context) error {
 		return err
 	}
 	for instance := range instances {
-		registered, err := r.run(ctx, orphanScript, []string{r.keys.Workers()}, instance, r.cfg.Lease.Milliseconds()).Int()
+		owner, _, _ := strings.Cut(instance, ":")
+		registered, err := r.run(ctx, orphanScript,
+			[]string{r.keys.Workers(), r.keys.Worker(instance), r.keys.Processing(instance)},
+			instance, owner, r.cfg.Lease.Milliseconds(),
+		).Int()
 		if err != nil {
 			return err
 		}
@@ -175,7 +220,8 @@ func (r *Reaper) registerOrphans(ctx context.Context) error {
 	return nil
 }
 
-// traces are the instances of which SCAN finds a list or a description.
+// traces are the instances of which SCAN finds a list or a description. A list of a
+// lane, <instance>:<lane>, counts as an instance that its owner speaks for.
 func (r *Reaper) traces(ctx context.Context) (map[string]bool, error) {
 	node, err := master(ctx, r.rdb.control, r.keys.Queue())
 	if err != nil {
@@ -186,8 +232,7 @@ func (r *Reaper) traces(ctx context.Context) (map[string]bool, error) {
 	for iter.Next(ctx) {
 		for _, prefix := range []string{r.keys.Processing(""), r.keys.Worker("")} {
 			if name, ok := strings.CutPrefix(iter.Val(), prefix); ok {
-				instance, _, _ := strings.Cut(name, ":")
-				instances[instance] = true
+				instances[name] = true
 			}
 		}
 	}

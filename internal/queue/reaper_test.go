@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -231,5 +232,60 @@ func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 	workers.Wait()
 	if looks < 100 {
 		t.Errorf("only %d looks", looks)
+	}
+}
+
+// One instance that cannot be reaped shields no other.
+func TestReaper_goesOnAfterARefusal(t *testing.T) {
+	b := newBench(t)
+	b.holding("bad-1", -time.Hour, 0)
+	must(t, b.rdb.Set(t.Context(), b.keys.Processing("bad-1"), "no list", 0).Err())
+	b.holding("dead-1", -time.Minute, 0, "m1")
+	reaper := queue.NewReaper(b.queue(b.url, silent()))
+	if err := reaper.Turn(t.Context()); err == nil {
+		t.Errorf("the refusal is not reported")
+	}
+	if got := b.list(b.keys.Queue()); !slices.Equal(got, []string{"m1"}) {
+		t.Errorf("the queue holds %v, want m1", got)
+	}
+}
+
+// A message so long that reading it may have killed its worker is not sent to the next.
+func TestReaper_buriesWhatIsTooLong(t *testing.T) {
+	b := newBench(t)
+	long := strings.Repeat("x", b.cfg.MaxMessageBytes+1)
+	b.holding("dead-1", -time.Minute, 0, "m1", long)
+	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
+	if got := b.list(b.keys.Queue()); !slices.Equal(got, []string{"m1"}) {
+		t.Errorf("the queue holds %d messages, want m1", len(got))
+	}
+	if letters := b.dead(); len(letters) != 1 || letters[0]["reason"] != "too_large" || letters[0]["payload"] != long {
+		t.Errorf("%d dead letters, want the long message as too_large", len(letters))
+	}
+}
+
+// A list of a lane belongs to its instance; without one it is an orphan.
+func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
+	b := newBench(t)
+	b.holding("alive-1", time.Hour, 0)
+	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("alive-1:0"), "kept").Err())
+	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("dead-1:0"), "orphan").Err())
+	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+	testenv.Eventually(t, 15*time.Second, "the orphan is back", func() bool { return slices.Equal(b.list(b.keys.Queue()), []string{"orphan"}) })
+	if got := b.list(b.keys.Processing("alive-1:0")); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("the lane of the living holds %v", got)
+	}
+}
+
+// When Redis's clock jumps, every lease seems over at once; the living get time for a
+// beat.
+func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
+	b := newBench(t)
+	b.holding("alive-1", -time.Minute, 1, "m1") // as the new clock has it
+	reaper := queue.NewReaper(b.queue(b.url, silent()))
+	reaper.RememberClock(time.Now().Add(-time.Hour))
+	must(t, reaper.Turn(t.Context()))
+	if got := b.instances(); len(got) != 1 {
+		t.Errorf("registered are %v, want the living one", got)
 	}
 }

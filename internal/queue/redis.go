@@ -2,8 +2,10 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +28,7 @@ type Redis struct {
 func Dial(opts *redis.UniversalOptions, concurrency int) Redis {
 	return Redis{
 		control:  redis.NewUniversalClient(harden(*opts, min(concurrency, 64)+4)),
-		blocking: redis.NewUniversalClient(harden(*opts, 2)),
+		blocking: redis.NewUniversalClient(harden(*opts, 3)), // the claim and the heartbeat
 	}
 }
 
@@ -67,8 +69,30 @@ func master(ctx context.Context, client redis.UniversalClient, key string) (*red
 	}
 }
 
-// Ping asks Redis for any answer.
-func (r Redis) Ping(ctx context.Context) error { return r.control.Ping(ctx).Err() }
+// ErrTooOld means that the Redis is older than 7.0, whose scripts say themselves that a
+// full memory does not stop them.
+var ErrTooOld = errors.New("redis is older than 7.0")
+
+// Usable returns nil if Redis answers and can run the scripts, and [ErrTooOld] if it
+// never will.
+func (r Redis) Usable(ctx context.Context, name string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	node, err := master(ctx, r.control, name)
+	if err != nil {
+		return err
+	}
+	info, err := node.Info(ctx, "server").Result()
+	if err != nil {
+		return err
+	}
+	_, version, _ := strings.Cut(infoField(info, "redis_version"), ":")
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err == nil && n < 7 {
+		return fmt.Errorf("%w: it is %s", ErrTooOld, version)
+	}
+	return nil
+}
 
 // Fit returns nil if Redis answers and may hold the queue: it is a master, and it
 // does not evict keys when its memory is full. Otherwise the error says what is
@@ -78,6 +102,8 @@ func (r Redis) Fit(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	for section, want := range map[string]string{
 		"replication": "role:master",
 		"memory":      "maxmemory_policy:noeviction",

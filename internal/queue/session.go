@@ -37,7 +37,11 @@ type session struct {
 // serve is the order of a session's steps. The heartbeat begins before the first
 // claim and is the last to stop.
 func (s *session) serve(ctx, work context.Context) {
-	if err := outage.Ride(ctx, s.log, "join", func() error { return s.join(ctx, s.instance) }); err != nil {
+	if err := outage.Ride(ctx, s.log, "join", func() error {
+		s.claimTurn.mark()
+		s.beatTurn.mark()
+		return s.join(ctx, s.instance)
+	}); err != nil {
 		return // ctx is done
 	}
 	crash.At("joined")

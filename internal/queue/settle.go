@@ -176,9 +176,10 @@ func (s *session) noted() []string {
 }
 
 // until runs a script again until Redis has answered it; that is safe, for each is
-// repeatable. It stops when the session ends, but not before one try.
+// repeatable. (Of two identical copies in one list a second run may settle the other
+// one: they ask for the same.) It stops when the session ends, but not before one try.
 func (s *session) until(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) (answer []int64, err error) {
-	err = outage.RideQuietly(ctx, s.log, name, func() (err error) {
+	err = outage.RideQuietly(ctx, s.log, name, isReply, func() (err error) {
 		answer, err = s.run(context.WithoutCancel(ctx), script, keys, args...).Int64Slice()
 		return err
 	})

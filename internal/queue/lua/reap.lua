@@ -14,6 +14,7 @@
 -- ARGV[2]  limit     int     most messages to move in one run
 -- ARGV[3]  max       int     deliveries that a message gets
 -- ARGV[4]  reaper    string  who reaps
+-- ARGV[5]  longest   int     bytes that a message may have
 --
 -- Returns  array  messages given back, of them charged, dead letters made, and 1 if
 --                 there is more to do or 0 if not; -1 first if the instance lives
@@ -30,6 +31,7 @@
 local workers, worker, processing, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local deliveries, redelivered, dead, events = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local instance, limit, max, reaper = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local longest = tonumber(ARGV[5])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -39,26 +41,16 @@ if not deadline or tonumber(deadline) > now then
 end
 redis.call('ZADD', workers, 0, instance)
 
--- charge counts the death against the message if its work had begun. It returns
--- the deliveries charged, or nil if there was nothing to charge.
-local function charge(digest)
-  if redis.call('HEXISTS', worker, 'order:' .. digest) == 0 then
-    return nil
-  end
-  local charged = redis.call('HINCRBY', deliveries, digest, 1)
-  redis.call('HDEL', worker, 'order:' .. digest)
-  return charged
-end
-
-local function bury(payload, digest, charged, note)
-  local order_id, correlation_id = string.match(note, '^%S+ (%S+) (.*)$')
-  redis.call('XADD', dead, '*', 'payload', payload, 'reason', 'exhausted', 'error', 'its worker died',
+-- bury makes a dead letter of the newest message in the list.
+local function bury(payload, digest, note, charged, reason, err)
+  local order_id, correlation_id = string.match(note, '^%S+ (%S*) (.*)$')
+  redis.call('XADD', dead, '*', 'payload', payload, 'reason', reason, 'error', err,
     'order_id', order_id or '', 'correlation_id', correlation_id or '', 'deliveries', charged, 'instance', instance)
   redis.call('HDEL', deliveries, digest)
   redis.call('SREM', redelivered, digest)
   redis.call('LPOP', processing)
   redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'dead', 'instance', instance, 'order_id', order_id or '',
-    'correlation_id', correlation_id or '', 'deliveries', charged, 'reason', 'exhausted', 'error', 'its worker died')
+    'correlation_id', correlation_id or '', 'deliveries', charged, 'reason', reason, 'error', err)
 end
 
 local moved, started, buried = 0, 0, 0
@@ -72,13 +64,18 @@ while moved + buried < limit do
     break
   end
   local digest = redis.sha1hex(payload)
-  local note = redis.call('HGET', worker, 'order:' .. digest)
-  local charged = charge(digest)
-  if charged then
+  local note = redis.call('HGET', worker, 'order:' .. digest) -- there if its work had begun
+  local charged = 0
+  if note then
+    charged = redis.call('HINCRBY', deliveries, digest, 1)
+    redis.call('HDEL', worker, 'order:' .. digest)
     started = started + 1
   end
-  if charged and charged >= max then
-    bury(payload, digest, charged, note)
+  if charged >= max then
+    bury(payload, digest, note, charged, 'exhausted', 'its worker died')
+    buried = buried + 1
+  elseif #payload > longest then -- reading it may be what killed the worker
+    bury(payload, digest, '', charged, 'too_large', #payload .. ' bytes, more than ' .. longest)
     buried = buried + 1
   else
     redis.call('SADD', redelivered, digest)

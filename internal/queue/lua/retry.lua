@@ -45,9 +45,9 @@ if not redis.call('LPOS', processing, payload, 'RANK', -1) then
 end
 
 local charged = redis.call('HINCRBY', deliveries, digest, 1)
-local event, result, delay = 'retried', 1, 0
+local result, delay = 1, 0
 if charged >= max then
-  event, result = 'dead', 2
+  result = 2
   redis.call('XADD', dead, '*', 'payload', payload, 'reason', reason, 'error', err, 'order_id', order_id,
     'correlation_id', correlation_id, 'deliveries', charged, 'instance', instance)
   redis.call('HDEL', deliveries, digest)
@@ -59,6 +59,7 @@ else
   redis.call('SADD', redelivered, digest)
 end
 redis.call('LREM', processing, -1, payload)
-redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', event, 'instance', instance, 'order_id', order_id,
-  'correlation_id', correlation_id, 'deliveries', charged, 'reason', reason, 'error', err)
+redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', result == 2 and 'dead' or 'retried', 'instance', instance,
+  'order_id', order_id, 'correlation_id', correlation_id, 'deliveries', charged,
+  'reason', result == 2 and reason or '', 'error', err)
 return { result, charged, delay }
