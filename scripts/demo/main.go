@@ -24,10 +24,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, newAccount(os.Stdout))
+	interrupted := ctx.Err() != nil
 	stop()
 	gone()
 	if err != nil {
-		if ctx.Err() != nil {
+		if interrupted {
 			err = errors.New("interrupted; everything is stopped and removed")
 		}
 		fmt.Fprintln(os.Stderr, "demo:", err)

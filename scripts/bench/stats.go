@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// distribution is some durations in figures.
+type distribution struct{ min, p50, p90, p99, max time.Duration }
+
+// spread takes nearest ranks: each figure is one of the durations.
+func spread(of []time.Duration) distribution {
+	if len(of) == 0 {
+		return distribution{}
+	}
+	sorted := slices.Sorted(slices.Values(of))
+	rank := func(percent int) time.Duration { return sorted[max(0, (len(sorted)*percent+99)/100-1)] }
+	return distribution{sorted[0], rank(50), rank(90), rank(99), sorted[len(sorted)-1]}
+}
+
+// median is the middle one of an odd number of values.
+func median(of []float64) float64 { return slices.Sorted(slices.Values(of))[len(of)/2] }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
