@@ -3,6 +3,7 @@ SHELL := bash
 GO ?= go
 # Most tests wait for servers rather than for the processor.
 PARALLEL ?= 8
+TESTFLAGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -24,7 +25,7 @@ build: ## Build bin/worker and bin/queuectl
 ##@ Every day
 .PHONY: test
 test: servers ## All tests, on real servers that they start themselves, with the race detector
-	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m ./...
+	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: check
 check: fmt vet lint vuln test ## All that CI does

@@ -54,9 +54,8 @@ func NewReaper(q *Queue) *Reaper {
 // Run reaps until ctx is done and returns nil. A turn that fails is logged and the
 // next one tries again.
 //
-// It reaps nobody until it has been in touch with Redis for a lease and a little more
-// without a break: after an outage every lease is over, and each living worker needs
-// time for a beat.
+// It reaps nobody until it has been in touch with Redis for one lease without a break:
+// after an outage every lease is over, and each living worker needs time for a beat.
 func (r *Reaper) Run(ctx context.Context) error {
 	for {
 		wait, err := r.once(ctx)
@@ -83,9 +82,11 @@ func (r *Reaper) failed(ctx context.Context, err error) {
 	}
 }
 
-// grace is for how long a reaper reaps nobody after its first contact: one lease, and as
-// long as a living worker may sleep before it notices that Redis is back.
-func (r *Reaper) grace() time.Duration { return r.cfg.Lease + outage.LongestWait }
+// grace is for how long a reaper reaps nobody after its first contact: one lease, but no
+// less than a living worker may take to notice that Redis is back, and to beat.
+func (r *Reaper) grace() time.Duration {
+	return max(r.cfg.Lease, outage.LongestWait+handOverTime)
+}
 
 // once looks at the registry, reaps whose lease is over, and returns how long to wait
 // before the next look: until the next lease may be over, at most reapEvery.
