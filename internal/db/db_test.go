@@ -393,3 +393,50 @@ func TestClaim_waitsOutAnOutageWithoutStealing(t *testing.T) {
 	must(t, holder.Finish(t.Context(), id, token))
 	testenv.CheckContract(t, server.URL("orders"))
 }
+
+// An order that nobody touched for long is taken over by one of those who see it so.
+func TestClaim_racesForAnAbandonedOrderHaveOneWinner(t *testing.T) {
+	b := newBench(t)
+	rival := openAt(t, testenv.WorkerURL(b.url), 2)
+	for range 50 {
+		id := b.insert("processing", 2*abandoned)
+		results := make(chan error, 2)
+		for _, o := range []*db.Orders{b.orders, rival} {
+			go func() {
+				_, err := o.Claim(t.Context(), id, false)
+				results <- err
+			}()
+		}
+		won := 0
+		for range 2 {
+			if <-results == nil {
+				won++
+			}
+		}
+		if won != 1 {
+			t.Fatalf("%d of 2 claims won order %d, want 1", won, id)
+		}
+	}
+	testenv.CheckContract(t, b.url)
+}
+
+// A take-over that meets the holder's finish leaves the order fulfilled, whoever wins.
+func TestClaim_takeOverRacesWithFinish(t *testing.T) {
+	b := newBench(t)
+	rival := openAt(t, testenv.WorkerURL(b.url), 2)
+	for range 100 {
+		id := b.insert("pending", 0)
+		token, err := b.orders.Claim(t.Context(), id, false)
+		must(t, err)
+		finished := make(chan error, 1)
+		go func() { finished <- b.orders.Finish(t.Context(), id, token) }()
+		if token, err := rival.Claim(t.Context(), id, true); err == nil {
+			must(t, rival.Finish(t.Context(), id, token))
+		}
+		<-finished
+		if got := b.status(id); got != "fulfilled" {
+			t.Errorf("order %d is %s", id, got)
+		}
+	}
+	testenv.CheckContract(t, b.url)
+}

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/testenv"
-
-	"github.com/redis/go-redis/v9"
 )
 
 func names(prefix string, n int) []string {
@@ -75,53 +75,6 @@ func TestConsumer_neverHoldsMoreThanItCanStart(t *testing.T) {
 // A claim whose reply is lost leaves the message in the list of a worker that lives
 
 // and does not know of it: the worker's audit must find it, for no reaper will.
-
-func TestConsumer_adoptsWhatALostReplyLeftBehind(t *testing.T) {
-	for _, concurrency := range []int{1, 4} {
-		t.Run(fmt.Sprintf("concurrency %d", concurrency), func(t *testing.T) {
-			b := newBench(t)
-			b.cfg.Concurrency = concurrency
-			b.cfg.Lease = 30 * time.Second // no net but the audit
-			proxy := testenv.NewProxy(t, b.rdb.Options().Addr)
-			var rec recorder
-			b.consume(queue.NewConsumer(b.queue("redis://"+proxy.Addr(), silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-				if err := d.Start(ctx); err != nil {
-					return err
-				}
-				rec.note(d.Payload)
-				return nil
-			})
-			testenv.Eventually(t, 5*time.Second, "the worker joins", func() bool { return len(b.instances()) == 1 })
-			isMessage := func(reply []byte) bool { return len(reply) > 1 && reply[0] == '$' && reply[1] != '-' }
-			const rounds = 10
-			for i := range rounds {
-				proxy.LoseReplies(1, "blmove", isMessage)
-				message := fmt.Sprintf("m%d", i)
-				pushed := time.Now()
-				b.push(message)
-				testenv.Eventually(t, 5*time.Second, message+" is handled", func() bool { return slices.Contains(rec.all(), message) })
-				if took := time.Since(pushed); proxy.Lost() > 0 && took > 2*time.Second {
-					t.Errorf("%s was adopted after %v, want at most 2s", message, took)
-				}
-				if proxy.Lost() != 1 {
-					t.Errorf("%d replies lost, want 1: the fault did not happen", proxy.Lost())
-				}
-				if n := b.charged(message); n != 0 {
-					t.Errorf("%s was charged %d deliveries, want 0", message, n)
-				}
-			}
-			if rec.count() != rounds {
-				t.Errorf("%d deliveries of %d messages, want each once", rec.count(), rounds)
-			}
-		})
-	}
-}
-
-// A worker that finds its lease gone cancels what it holds and joins anew; the message
-
-// is delivered again.
-
-// A copy that is settled takes nothing from its twin that is being worked on.
 
 func TestConsumer_claimsNothingWhileItCannotWork(t *testing.T) {
 	tests := []struct {

@@ -3,22 +3,26 @@ package queue_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"fulfillment-worker/internal/queue"
-	"fulfillment-worker/internal/testenv"
-
 	"github.com/redis/go-redis/v9"
+
+	"fulfillment-worker/internal/queue"
+	"fulfillment-worker/internal/servers"
+	"fulfillment-worker/internal/testenv"
 )
 
 func zero(instance string) redis.Z { return redis.Z{Score: 0, Member: instance} }
 
 // holding makes an instance that holds the payloads, the first taken first, of which
+
 // the first so many were started; its lease ends then.
+
 func (b *bench) holding(instance string, lease time.Duration, started int, payloads ...string) {
 	b.Helper()
 	ctx := b.Context()
@@ -116,35 +120,6 @@ func TestReaper_waitsOneLeaseAfterItsFirstContact(t *testing.T) {
 	}
 }
 
-func TestReaper_waitsOneLeaseAfterAnOutage(t *testing.T) {
-	t.Parallel()
-	server := testenv.OwnRedis(t)
-	b := benchAt(t, server.URL(), "q")
-	b.cfg.Lease = 2 * time.Second
-	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
-	var rec recorder
-	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		rec.note(d.Payload)
-		must(t, d.Start(ctx))
-		<-ctx.Done()
-		return ctx.Err()
-	})
-	b.push("m")
-	testenv.Eventually(t, 5*time.Second, "the message is in hand", func() bool { return rec.count() == 1 })
-	before := b.firstInstance()
-	<-time.After(2 * b.cfg.Lease) // the grace at the start is over
-	must(t, server.Pause())
-	<-time.After(3 * b.cfg.Lease)
-	must(t, server.Resume())
-	<-time.After(b.cfg.Lease)
-	if got := b.firstInstance(); got != before {
-		t.Errorf("instance %s was robbed, now there is %q", before, got)
-	}
-	if rec.count() != 1 {
-		t.Errorf("the message was delivered %d times, want once", rec.count())
-	}
-}
-
 func TestReaper_findsOrphansWithoutRegistration(t *testing.T) {
 	b := newBench(t)
 	b.holding("dead-1", 0, 1, "m1", "m2")
@@ -182,7 +157,9 @@ func TestReaper_twoAtOnceMoveEachMessageOnce(t *testing.T) {
 }
 
 // A message lives in one place at every instant, whatever is done to it: a look at all
+
 // places at once never sees none or two.
+
 func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 	b := newBench(t)
 	b.cfg.RetryInitial, b.cfg.RetryMax, b.cfg.MaxDeliveries = time.Millisecond, 2*time.Millisecond, 1000
@@ -236,6 +213,7 @@ func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 }
 
 // One instance that cannot be reaped shields no other.
+
 func TestReaper_goesOnAfterARefusal(t *testing.T) {
 	b := newBench(t)
 	b.holding("bad-1", -time.Hour, 0)
@@ -251,6 +229,7 @@ func TestReaper_goesOnAfterARefusal(t *testing.T) {
 }
 
 // A message so long that reading it may have killed its worker is not sent to the next.
+
 func TestReaper_buriesWhatIsTooLong(t *testing.T) {
 	b := newBench(t)
 	long := strings.Repeat("x", b.cfg.MaxMessageBytes+1)
@@ -265,6 +244,7 @@ func TestReaper_buriesWhatIsTooLong(t *testing.T) {
 }
 
 // A list of a lane belongs to its instance; without one it is an orphan.
+
 func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
 	b := newBench(t)
 	b.holding("alive-1", time.Hour, 0)
@@ -278,7 +258,9 @@ func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
 }
 
 // When Redis's clock jumps, every lease seems over at once; the living get time for a
+
 // beat.
+
 func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
 	b := newBench(t)
 	b.holding("alive-1", -time.Minute, 1, "m1") // as the new clock has it
@@ -287,5 +269,77 @@ func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
 	must(t, reaper.Turn(t.Context()))
 	if got := b.instances(); len(got) != 1 {
 		t.Errorf("registered are %v, want the living one", got)
+	}
+}
+
+func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
+	b := newBench(t)
+	script := func(name string, keys []string, args ...any) *redis.Cmd {
+		source, err := os.ReadFile("lua/" + name)
+		must(t, err)
+		return redis.NewScript(string(source)).Run(t.Context(), b.rdb, keys, args...)
+	}
+	k := b.keys
+	reap := func() []int64 {
+		result, err := script("reap.lua", []string{
+			k.Workers(), k.Worker("late-1"), k.Processing("late-1"), k.Queue(), k.Deliveries(), k.Redelivered(), k.Dead(), k.Events(),
+		}, "late-1", 2, 3, "reaper", 1000).Int64Slice()
+		must(t, err)
+		return result
+	}
+	held := names("held", 3)
+	b.holding("late-1", -time.Millisecond, 0, held...)
+	if got, want := reap(), []int64{2, 0, 0, 1}; !slices.Equal(got, want) {
+		t.Errorf("the first step returns %v, want %v", got, want)
+	}
+	for name, keys := range map[string][]string{
+		"beat.lua":  {k.Workers(), k.Worker("late-1")},
+		"start.lua": {k.Workers(), k.Worker("late-1"), k.Deliveries(), k.Redelivered()},
+	} {
+		args := map[string][]any{"beat.lua": {"late-1", 60000}, "start.lua": {"late-1", "digest", "7", "c"}}[name]
+		if got, err := script(name, keys, args...).Int(); err != nil || got != -1 {
+			t.Errorf("%s returns %d, %v, want -1: it is condemned", name, got, err)
+		}
+	}
+	if got, want := reap(), []int64{1, 0, 0, 0}; !slices.Equal(got, want) {
+		t.Errorf("the second step returns %v, want %v", got, want)
+	}
+	if got := b.list(k.Queue()); !slices.Equal(got, held) {
+		t.Errorf("the queue holds %v, want %v", got, held)
+	}
+}
+
+func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
+	tests := []struct {
+		name  string
+		begin func(*servers.Redis) error
+		lasts time.Duration
+		end   func(*servers.Redis) error
+	}{
+		{"Redis refuses", func(r *servers.Redis) error { r.Kill(); return nil }, 2 * time.Second, (*servers.Redis).Restart},
+		{"Redis is silent", (*servers.Redis).Pause, 5 * time.Second, (*servers.Redis).Resume},
+		{"Redis answers late", (*servers.Redis).Pause, 1800 * time.Millisecond, (*servers.Redis).Resume}, // no time-out yet
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := testenv.OwnRedis(t, "--appendfsync", "always") // a kill forgets nothing
+			b := benchAt(t, server.URL(), "q")
+			b.holding("dead-1", -time.Hour, 0, "m1")
+			b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+			testenv.Eventually(t, 10*time.Second, "the grace at the start is over", func() bool { return len(b.instances()) == 0 })
+			b.holding("late-1", 3*time.Second/2, 0, "m2")
+			must(t, tt.begin(server))
+			<-time.After(tt.lasts)
+			ended := time.Now()
+			must(t, tt.end(server))
+			testenv.Eventually(t, 10*time.Second, "it is reaped", func() bool {
+				n, err := b.rdb.ZCard(t.Context(), b.keys.Workers()).Result()
+				return err == nil && n == 0
+			})
+			if took := time.Since(ended); took < b.cfg.Lease {
+				t.Errorf("reaped %v after the outage, want one lease of grace, %v", took, b.cfg.Lease)
+			}
+		})
 	}
 }

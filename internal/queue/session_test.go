@@ -117,28 +117,84 @@ func TestConsumer_joinsAnewWhenItsLeaseIsLost(t *testing.T) {
 	}
 }
 
-func TestDelivery_startsNothingUnderALostLease(t *testing.T) {
+func TestDelivery_startsNothingWithoutALease(t *testing.T) {
+	tests := []struct {
+		name string
+		lose func(b *bench, instance string) error
+	}{
+		{"it was condemned", func(b *bench, instance string) error {
+			return b.rdb.ZAdd(b.Context(), b.keys.Workers(), zero(instance)).Err()
+		}},
+		{"it was reaped", func(b *bench, instance string) error {
+			return b.rdb.ZRem(b.Context(), b.keys.Workers(), instance).Err()
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.cfg.Lease = 30 * time.Second // no beat tells it meanwhile
+			b.push("m")
+			results := make(chan error, 10)
+			var old string
+			b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+				if old == "" {
+					old = b.firstInstance()
+					must(t, tt.lose(b, old))
+				}
+				err := d.Start(ctx)
+				results <- err
+				return err
+			})
+			testenv.Eventually(t, 5*time.Second, "it is delivered twice", func() bool { return len(results) == 2 })
+			if err := <-results; !errors.Is(err, queue.ErrLeaseLost) {
+				t.Errorf("Start returned %v, want %v", err, queue.ErrLeaseLost)
+			}
+			if err := <-results; err != nil { // anew, long before the next beat
+				t.Errorf("Start returned %v the second time", err)
+			}
+			if n := b.charged("m"); n != 0 {
+				t.Errorf("charged %d deliveries, want 0", n)
+			}
+		})
+	}
+}
+
+func TestConsumer_keepsItsLeaseWhileItDrains(t *testing.T) {
 	b := newBench(t)
-	b.cfg.Lease = 30 * time.Second // no beat tells it meanwhile
+	b.cfg.ShutdownTimeout = 10 * time.Second
+	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
 	b.push("m")
-	results := make(chan error, 10)
-	var old string
-	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		if old == "" {
-			old = b.firstInstance()
-			must(t, b.rdb.ZAdd(ctx, b.keys.Workers(), zero(old)).Err())
+	started := make(chan struct{}, 10)
+	stop := b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+		must(t, d.Start(ctx))
+		started <- struct{}{}
+		select {
+		case <-time.After(3 * b.cfg.Lease):
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		err := d.Start(ctx)
-		results <- err
-		return err
 	})
-	if err := <-results; !errors.Is(err, queue.ErrLeaseLost) {
-		t.Errorf("Start returned %v, want %v", err, queue.ErrLeaseLost)
+	<-started
+	stop()
+	if got := b.events(); got != "joined left" {
+		t.Errorf("events %q, want it to keep its lease", got)
 	}
-	if err := <-results; err != nil { // anew, long before the next beat
-		t.Errorf("Start returned %v the second time", err)
-	}
-	if n := b.charged("m"); n != 0 {
-		t.Errorf("charged %d deliveries, want 0", n)
-	}
+	b.wantKeys(b.keys.Events())
+}
+
+func TestConsumer_acknowledgesWhatWasDoneAtTheLastMoment(t *testing.T) {
+	b := newBench(t)
+	b.cfg.ShutdownTimeout = 100 * time.Millisecond
+	b.push("m")
+	started := make(chan struct{}, 10)
+	stop := b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+		must(t, d.Start(ctx))
+		started <- struct{}{}
+		<-ctx.Done()
+		return nil // it was done all the same
+	})
+	<-started
+	stop()
+	b.wantKeys(b.keys.Events())
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -165,5 +167,26 @@ func TestDelivery_twinsDoNotDisturbEachOther(t *testing.T) {
 				t.Errorf("handed back: %v", got)
 			}
 		})
+	}
+}
+
+func TestDelivery_mayTakeOverWhatFailed(t *testing.T) {
+	b := newBench(t)
+	q := b.queue(b.url, silent())
+	b.run(queue.NewPromoter(q).Run)
+	b.push("m")
+	var rec recorder
+	b.consume(queue.NewConsumer(q, open), func(ctx context.Context, d *queue.Delivery) error {
+		before, err := d.MayTakeOver(ctx)
+		must(t, err)
+		must(t, d.Start(ctx))
+		after, err := d.MayTakeOver(ctx)
+		must(t, err)
+		rec.note(fmt.Appendf(nil, "delivery %d: %t, started %t", d.Number(), before, after))
+		return map[bool]error{true: errors.New("boom")}[d.Number() == 1]
+	})
+	testenv.Eventually(t, 5*time.Second, "it is delivered twice", func() bool { return rec.count() == 2 })
+	if got, want := rec.all(), []string{"delivery 1: false, started false", "delivery 2: true, started false"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -19,7 +19,7 @@ const (
 	sites        = 4 // groups of workers, each with a queue to itself
 	killsPerSite = 5
 	orderEvery   = 100 * time.Millisecond // at each site: two workers can bear it
-	workBefore   = 2 * time.Second       // of a victim, at least
+	workBefore   = 2 * time.Second        // of a victim, at least
 )
 
 // kills is how long the orders of a killed worker wait for another.

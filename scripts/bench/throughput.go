@@ -11,7 +11,7 @@ import (
 const (
 	runs   = 3
 	fewest = 1000 // orders of a run with one order in hand
-	most   = 6000 // of any other
+	most   = 4000 // of any other
 )
 
 // throughput is how many orders a second pass that need no work at all.
