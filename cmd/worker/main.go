@@ -96,6 +96,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	for _, warning := range cfg.Warnings() {
 		log.WarnContext(ctx, "unwise setting", "warning", warning)
 	}
+	log = log.With("worker", cfg.WorkerID) // the logs of several are read together
 	queue.RedirectLogs(log)
 	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency)
 	defer rdb.Close()

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,6 +215,37 @@ func TestArchitecture(t *testing.T) {
 }
 
 // The check itself: in a tree that is right, one file is added or changed.
+// The table of guarantees in ARCHITECTURE.md names tests, and each of them exists.
+func TestArchitecture_namesTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkgs, err := parse(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := map[string]bool{}
+	for _, p := range pkgs {
+		for _, f := range p.tests {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					exists[fn.Name.Name] = true
+				}
+			}
+		}
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 10 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !exists[m[1]] {
+			t.Errorf("there is no test %s", m[1])
+		}
+	}
+}
+
 func TestArchitecture_seesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const comment = "// Package x knows x.\n//\n// # What callers may rely on\n//\n//   - It is x.\npackage x\n"

@@ -13,7 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"fulfillment-worker/internal/queue"
-	"fulfillment-worker/internal/servers"
 	"fulfillment-worker/internal/testenv"
 )
 
@@ -309,30 +308,38 @@ func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 	}
 }
 
+// server is what a test does to a Redis of its own.
+type server interface {
+	Kill()
+	Restart() error
+	Pause() error
+	Resume() error
+}
+
 func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 	tests := []struct {
 		name  string
-		begin func(*servers.Redis) error
+		begin func(server) error
 		lasts time.Duration
-		end   func(*servers.Redis) error
+		end   func(server) error
 	}{
-		{"Redis refuses", func(r *servers.Redis) error { r.Kill(); return nil }, 2 * time.Second, (*servers.Redis).Restart},
-		{"Redis is silent", (*servers.Redis).Pause, 5 * time.Second, (*servers.Redis).Resume},
-		{"Redis answers late", (*servers.Redis).Pause, 1800 * time.Millisecond, (*servers.Redis).Resume}, // no time-out yet
+		{"Redis refuses", func(r server) error { r.Kill(); return nil }, 2 * time.Second, server.Restart},
+		{"Redis is silent", server.Pause, 5 * time.Second, server.Resume},
+		{"Redis answers late", server.Pause, 1800 * time.Millisecond, server.Resume}, // no time-out yet
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			server := testenv.OwnRedis(t, "--appendfsync", "always") // a kill forgets nothing
-			b := benchAt(t, server.URL(), "q")
+			redis := testenv.OwnRedis(t, "--appendfsync", "always") // a kill forgets nothing
+			b := benchAt(t, redis.URL(), "q")
 			b.holding("dead-1", -time.Hour, 0, "m1")
 			b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
 			testenv.Eventually(t, 10*time.Second, "the grace at the start is over", func() bool { return len(b.instances()) == 0 })
 			b.holding("late-1", 3*time.Second/2, 0, "m2")
-			must(t, tt.begin(server))
+			must(t, tt.begin(redis))
 			<-time.After(tt.lasts)
 			ended := time.Now()
-			must(t, tt.end(server))
+			must(t, tt.end(redis))
 			testenv.Eventually(t, 10*time.Second, "it is reaped", func() bool {
 				n, err := b.rdb.ZCard(t.Context(), b.keys.Workers()).Result()
 				return err == nil && n == 0
