@@ -11,6 +11,8 @@ import (
 	"fulfillment-worker/internal/testenv"
 )
 
+// A claim whose reply is lost leaves the message in the list of a worker that lives
+// and does not know of it: the worker's audit must find it, for no reaper will.
 func TestConsumer_adoptsWhatALostReplyLeftBehind(t *testing.T) {
 	for _, concurrency := range []int{1, 4} {
 		t.Run(fmt.Sprintf("concurrency %d", concurrency), func(t *testing.T) {
@@ -52,12 +54,7 @@ func TestConsumer_adoptsWhatALostReplyLeftBehind(t *testing.T) {
 	}
 }
 
-// A worker that finds its lease gone cancels what it holds and joins anew; the message
-
-// is delivered again.
-
-// A copy that is settled takes nothing from its twin that is being worked on.
-
+// An answer to a claim that is lost is looked after at once, not only by the clock.
 func TestConsumer_looksAtOnceAfterALostReply(t *testing.T) {
 	tests := []struct {
 		name, request string
@@ -108,6 +105,9 @@ func anys(all []string) (list []any) {
 	return list
 }
 
+// What lies in the own list unknown to the worker, and finds no slot, goes back to the
+// queue's front in its order. Copies in hand are not taken for strays. No reply is lost
+// here: the audit that runs by the clock is the only net.
 func TestConsumer_releasesStraysThatFindNoSlot(t *testing.T) {
 	b := newBench(t)
 	b.cfg.Concurrency = 2

@@ -66,16 +66,6 @@ func TestConsumer_neverHoldsMoreThanItCanStart(t *testing.T) {
 	}
 }
 
-// The outcomes of a handler, and what is left of the message in each case.
-
-// firstInstance is the only registered one, "" before it has joined.
-
-// writer makes an io.Writer of a function.
-
-// A claim whose reply is lost leaves the message in the list of a worker that lives
-
-// and does not know of it: the worker's audit must find it, for no reaper will.
-
 func TestConsumer_claimsNothingWhileItCannotWork(t *testing.T) {
 	tests := []struct {
 		name string
@@ -121,9 +111,7 @@ func TestConsumer_claimsNothingWhileItCannotWork(t *testing.T) {
 }
 
 // awaitAudits waits until the one consumer of this Redis has audited its list n times
-
 // more.
-
 func (b *bench) awaitAudits(n int) {
 	b.Helper()
 	audits := func() int {
@@ -139,9 +127,7 @@ func (b *bench) awaitAudits(n int) {
 }
 
 // A Redis whose memory is full refuses BLMOVE. If nothing were claimed then, nothing
-
 // would ever be freed.
-
 func TestConsumer_drainsAFullRedis(t *testing.T) {
 	t.Parallel()
 	b := benchAt(t, testenv.OwnRedis(t).URL(), "q")
@@ -178,7 +164,6 @@ func TestConsumer_isPausedFromItsFirstClaim(t *testing.T) {
 }
 
 // A pause that comes while every slot is busy holds for the slot that becomes free.
-
 func TestConsumer_isPausedWhileBusy(t *testing.T) {
 	t.Parallel()
 	b := benchAt(t, testenv.OwnRedis(t).URL(), "q")
@@ -201,7 +186,6 @@ func TestConsumer_isPausedWhileBusy(t *testing.T) {
 }
 
 // All keys are in one slot, and every command finds its node.
-
 func TestConsumer_onACluster(t *testing.T) {
 	t.Parallel()
 	server := testenv.OwnRedis(t, "--cluster-enabled", "yes")

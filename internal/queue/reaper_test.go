@@ -19,9 +19,7 @@ import (
 func zero(instance string) redis.Z { return redis.Z{Score: 0, Member: instance} }
 
 // holding makes an instance that holds the payloads, the first taken first, of which
-
 // the first so many were started; its lease ends then.
-
 func (b *bench) holding(instance string, lease time.Duration, started int, payloads ...string) {
 	b.Helper()
 	ctx := b.Context()
@@ -156,9 +154,7 @@ func TestReaper_twoAtOnceMoveEachMessageOnce(t *testing.T) {
 }
 
 // A message lives in one place at every instant, whatever is done to it: a look at all
-
 // places at once never sees none or two.
-
 func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 	b := newBench(t)
 	b.cfg.RetryInitial, b.cfg.RetryMax, b.cfg.MaxDeliveries = time.Millisecond, 2*time.Millisecond, 1000
@@ -212,7 +208,6 @@ func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 }
 
 // One instance that cannot be reaped shields no other.
-
 func TestReaper_goesOnAfterARefusal(t *testing.T) {
 	b := newBench(t)
 	b.holding("bad-1", -time.Hour, 0)
@@ -228,7 +223,6 @@ func TestReaper_goesOnAfterARefusal(t *testing.T) {
 }
 
 // A message so long that reading it may have killed its worker is not sent to the next.
-
 func TestReaper_buriesWhatIsTooLong(t *testing.T) {
 	b := newBench(t)
 	long := strings.Repeat("x", b.cfg.MaxMessageBytes+1)
@@ -243,7 +237,6 @@ func TestReaper_buriesWhatIsTooLong(t *testing.T) {
 }
 
 // A list of a lane belongs to its instance; without one it is an orphan.
-
 func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
 	b := newBench(t)
 	b.holding("alive-1", time.Hour, 0)
@@ -257,9 +250,7 @@ func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
 }
 
 // When Redis's clock jumps, every lease seems over at once; the living get time for a
-
 // beat.
-
 func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
 	b := newBench(t)
 	b.holding("alive-1", -time.Minute, 1, "m1") // as the new clock has it
@@ -271,6 +262,8 @@ func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
 	}
 }
 
+// Between two steps of a reaper its victim neither beats nor starts work, and its list
+// is emptied to the end.
 func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 	b := newBench(t)
 	script := func(name string, keys []string, args ...any) *redis.Cmd {
@@ -316,6 +309,9 @@ type server interface {
 	Resume() error
 }
 
+// After an outage every lease is over, and nobody has died: the reaper leaves each worker
+// one lease for its first beat. The worker here is nothing but its lease, so that no
+// beat of its can come before the reaper's look.
 func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 	tests := []struct {
 		name  string

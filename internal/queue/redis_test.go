@@ -11,9 +11,7 @@ import (
 )
 
 // A command whose answer is lost is sent once: a BLMOVE that is sent again takes a
-
 // second message.
-
 func TestDial_repeatsNothing(t *testing.T) {
 	b := newBench(t)
 	proxy := testenv.NewProxy(t, b.rdb.Options().Addr)

@@ -69,6 +69,8 @@ func TestConsumer_letsWorkFinishAtShutdown(t *testing.T) {
 	}
 }
 
+// A worker that finds its lease gone cancels what it holds and joins anew; the message
+// is delivered again.
 func TestConsumer_joinsAnewWhenItsLeaseIsLost(t *testing.T) {
 	tests := []struct {
 		name string
@@ -117,6 +119,7 @@ func TestConsumer_joinsAnewWhenItsLeaseIsLost(t *testing.T) {
 	}
 }
 
+// Each way to lose a lease stops the start of work.
 func TestDelivery_startsNothingWithoutALease(t *testing.T) {
 	tests := []struct {
 		name string
@@ -159,6 +162,7 @@ func TestDelivery_startsNothingWithoutALease(t *testing.T) {
 	}
 }
 
+// The lease is kept as long as handlers run: nobody takes their messages meanwhile.
 func TestConsumer_keepsItsLeaseWhileItDrains(t *testing.T) {
 	b := newBench(t)
 	b.cfg.ShutdownTimeout = 10 * time.Second
@@ -183,6 +187,7 @@ func TestConsumer_keepsItsLeaseWhileItDrains(t *testing.T) {
 	b.wantKeys(b.keys.Events())
 }
 
+// What is done is acknowledged even after the session's end: its order is fulfilled.
 func TestConsumer_acknowledgesWhatWasDoneAtTheLastMoment(t *testing.T) {
 	b := newBench(t)
 	b.cfg.ShutdownTimeout = 100 * time.Millisecond

@@ -17,6 +17,7 @@ import (
 	"fulfillment-worker/internal/testenv"
 )
 
+// The outcomes of a handler, and what is left of the message in each case.
 func TestConsumer_settles(t *testing.T) {
 	boom := errors.New("boom")
 	tests := []struct {
@@ -79,6 +80,7 @@ func TestConsumer_settles(t *testing.T) {
 	}
 }
 
+// firstInstance is the only registered one, "" before it has joined.
 func (b *bench) firstInstance() string {
 	if all := b.instances(); len(all) > 0 {
 		return all[0]
@@ -118,6 +120,7 @@ func TestConsumer_retriesWaitLonger(t *testing.T) {
 	}
 }
 
+// writer makes an io.Writer of a function.
 type writer func([]byte)
 
 func (w writer) Write(p []byte) (int, error) {
@@ -125,6 +128,7 @@ func (w writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// A copy that is settled takes nothing from its twin that is being worked on.
 func TestDelivery_twinsDoNotDisturbEachOther(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -170,6 +174,7 @@ func TestDelivery_twinsDoNotDisturbEachOther(t *testing.T) {
 	}
 }
 
+// The right to take an order over comes with a failure and goes with the next start.
 func TestDelivery_mayTakeOverWhatFailed(t *testing.T) {
 	b := newBench(t)
 	q := b.queue(b.url, silent())
