@@ -40,7 +40,7 @@ fuzz: ## Look for a message that breaks the decoder, for half a minute
 
 ##@ One by one
 .PHONY: servers
-servers: ## Install redis-server and postgresql from Debian's packages, if they are missing
+servers: ## Install redis-server, postgresql and gcc from Debian's packages, if they are missing
 	@scripts/install-servers.sh
 
 .PHONY: fmt

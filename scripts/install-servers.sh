@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests, the demo and the benchmark start for
-# themselves: redis-server and PostgreSQL, on Debian or Ubuntu. Does nothing where
-# they are there already. Starts no system service.
+# Installs what the tests, the demo and the benchmark need on Debian or Ubuntu: the
+# servers that they start for themselves, redis-server and PostgreSQL, and a C compiler
+# for the race detector. Does nothing where they are there already. Starts no system
+# service.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null; }
@@ -16,8 +17,9 @@ fail() {
 packages=()
 have redis-server || packages+=(redis-server)
 have_initdb || packages+=(postgresql)
+have gcc || packages+=(gcc libc6-dev)
 if [ "${#packages[@]}" -eq 0 ]; then
-  echo "redis-server and PostgreSQL are installed"
+  echo "redis-server, PostgreSQL and a C compiler are installed"
   exit 0
 fi
 
