@@ -90,6 +90,9 @@ func TestReaper_givesBack(t *testing.T) {
 				}
 			}
 			for i, p := range held[tt.wantDead:] {
+				if !b.rdb.SIsMember(t.Context(), b.keys.Redelivered(), queue.Digest([]byte(p))).Val() {
+					t.Errorf("%s may not be taken over by the next worker", p)
+				}
 				want := tt.before
 				if i+tt.wantDead < tt.started {
 					want = tt.wantCharged
