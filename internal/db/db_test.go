@@ -139,28 +139,39 @@ func TestClaim_ofTimestampsWithoutZone(t *testing.T) {
 }
 
 func TestClaim_racesHaveOneWinner(t *testing.T) {
-	b := newBench(t)
-	rival := openAt(t, testenv.WorkerURL(b.url), 2)
-	for range 50 {
-		id := b.insert("pending", 0)
-		results := make(chan error, 2)
-		for _, o := range []*db.Orders{b.orders, rival} {
-			go func() {
-				_, err := o.Claim(t.Context(), id, false)
-				results <- err
-			}()
-		}
-		won := 0
-		for range 2 {
-			if <-results == nil {
-				won++
-			}
-		}
-		if won != 1 {
-			t.Fatalf("%d of 2 claims won order %d, want 1", won, id)
-		}
+	tests := []struct {
+		name, status string
+		age          time.Duration
+	}{
+		{"for a pending order", "pending", 0},
+		{"for an order that nobody touched for long", "processing", 2 * abandoned},
 	}
-	testenv.CheckContract(t, b.url)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			rival := openAt(t, testenv.WorkerURL(b.url), 2)
+			for range 50 {
+				id := b.insert(tt.status, tt.age)
+				results := make(chan error, 2)
+				for _, o := range []*db.Orders{b.orders, rival} {
+					go func() {
+						_, err := o.Claim(t.Context(), id, false)
+						results <- err
+					}()
+				}
+				won := 0
+				for range 2 {
+					if <-results == nil {
+						won++
+					}
+				}
+				if won != 1 {
+					t.Fatalf("%d of 2 claims won order %d, want 1", won, id)
+				}
+			}
+			testenv.CheckContract(t, b.url)
+		})
+	}
 }
 
 func TestFinish(t *testing.T) {
@@ -392,32 +403,6 @@ func TestClaim_waitsOutAnOutageWithoutStealing(t *testing.T) {
 	}
 	must(t, holder.Finish(t.Context(), id, token))
 	testenv.CheckContract(t, server.URL("orders"))
-}
-
-// An order that nobody touched for long is taken over by one of those who see it so.
-func TestClaim_racesForAnAbandonedOrderHaveOneWinner(t *testing.T) {
-	b := newBench(t)
-	rival := openAt(t, testenv.WorkerURL(b.url), 2)
-	for range 50 {
-		id := b.insert("processing", 2*abandoned)
-		results := make(chan error, 2)
-		for _, o := range []*db.Orders{b.orders, rival} {
-			go func() {
-				_, err := o.Claim(t.Context(), id, false)
-				results <- err
-			}()
-		}
-		won := 0
-		for range 2 {
-			if <-results == nil {
-				won++
-			}
-		}
-		if won != 1 {
-			t.Fatalf("%d of 2 claims won order %d, want 1", won, id)
-		}
-	}
-	testenv.CheckContract(t, b.url)
 }
 
 // A take-over that meets the holder's finish leaves the order fulfilled, whoever wins.

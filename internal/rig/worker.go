@@ -7,9 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
+
+	"fulfillment-worker/internal/servers"
 )
 
 // stopWithin is above SHUTDOWN_TIMEOUT's default.
@@ -20,7 +21,7 @@ type Worker struct {
 	Name string
 
 	process *os.Process
-	ended   chan struct{} // closed once it is dead and buried
+	ended   <-chan struct{} // closed once it is dead and buried
 }
 
 // Start runs a worker under that name with those settings, as in "LEASE_TTL=2s",
@@ -37,36 +38,17 @@ func (r *Rig) Start(name string, follow func(Line), settings ...string) (*Worker
 	}
 	defer in.Close()
 	cmd.Stdout, cmd.Stderr = in, in
-	w := &Worker{Name: name, ended: make(chan struct{})}
-	if err := w.spawn(cmd); err != nil {
+	process, ended, err := servers.Spawn(cmd)
+	if err != nil {
 		_ = log.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	w := &Worker{Name: name, process: process, ended: ended}
 	go w.read(log, follow)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.workers = append(r.workers, w)
 	return w, nil
-}
-
-// spawn starts cmd so that the kernel kills it when this process dies. Linux does
-// so when the starting thread ends: the goroutine keeps its own until the worker is
-// dead.
-func (w *Worker) spawn(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		w.process = cmd.Process
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
-			close(w.ended)
-		}
-	}()
-	return <-started
 }
 
 func (w *Worker) read(log io.ReadCloser, follow func(Line)) {

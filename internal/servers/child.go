@@ -22,39 +22,43 @@ const signalled = 10 * time.Second
 // looked up in /proc, for those of PostgreSQL leave the process group.
 type child struct {
 	process *os.Process
-	ended   chan struct{} // closed once it is dead and buried
-	release func()        // calls off the guard of a stopped child; nil where none stands
+	ended   <-chan struct{} // closed once it is dead and buried
+	release func()          // calls off the guard of a stopped child; nil where none stands
 }
 
-// spawn starts cmd so that the kernel kills it when this process dies. Linux does
-// so when the starting *thread* ends: the goroutine keeps its own until the child
-// is dead.
-func spawn(cmd *exec.Cmd) (*child, error) {
+// Spawn starts cmd so that the kernel kills it when this process dies, and keeps a
+// terminal's ^C from it: its owner stops it. Linux kills when the starting *thread* ends:
+// the goroutine keeps its own until the child is dead. ended is closed once it is dead and
+// buried.
+func Spawn(cmd *exec.Cmd) (process *os.Process, ended <-chan struct{}, err error) {
 	attach(cmd)
-	c := &child{ended: make(chan struct{})}
-	started := make(chan error)
+	started, buried := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
-		c.process = cmd.Process
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // how it ended is in its log
-			close(c.ended)
+			close(buried)
 		}
 	}()
-	return c, <-started
+	err = <-started
+	return cmd.Process, buried, err
 }
 
-// attach ties the life of cmd to the thread that starts it, and keeps a terminal's
-// ^C from it: its owner stops it.
+// attach ties the life of cmd to the thread that starts it.
 func attach(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+}
+
+func spawn(cmd *exec.Cmd) (*child, error) {
+	process, ended, err := Spawn(cmd)
+	return &child{process: process, ended: ended}, err
 }
 
 func (c *child) alive() bool {
