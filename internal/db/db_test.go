@@ -418,7 +418,7 @@ func TestClaim_takeOverRacesWithFinish(t *testing.T) {
 		if token, err := rival.Claim(t.Context(), id, true); err == nil {
 			must(t, rival.Finish(t.Context(), id, token))
 		}
-		<-finished
+		_ = <-finished // either may have won
 		if got := b.status(id); got != "fulfilled" {
 			t.Errorf("order %d is %s", id, got)
 		}
