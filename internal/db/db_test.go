@@ -38,6 +38,14 @@ type bench struct {
 	orders *db.Orders
 }
 
+// bounded is a context that ends before go test does: a call that waits out what is no
+// outage fails its test.
+func (b *bench) bounded() context.Context {
+	ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+	b.Cleanup(cancel)
+	return ctx
+}
+
 func newBench(t *testing.T) *bench {
 	t.Parallel()
 	url := testenv.Database(t)
@@ -183,20 +191,20 @@ func TestFinish(t *testing.T) {
 	}{
 		{"the holder fulfils it", func(*bench, int64) {}, nil, "fulfilled"},
 		{"who was superseded changes nothing", func(b *bench, id int64) {
-			_, err := b.orders.Claim(b.Context(), id, true)
+			_, err := b.orders.Claim(b.bounded(), id, true)
 			must(b, err)
 		}, order.ErrSuperseded, "processing"},
 		{"who was superseded learns that it is fulfilled", func(b *bench, id int64) {
-			token, err := b.orders.Claim(b.Context(), id, true)
+			token, err := b.orders.Claim(b.bounded(), id, true)
 			must(b, err)
-			must(b, b.orders.Finish(b.Context(), id, token))
+			must(b, b.orders.Finish(b.bounded(), id, token))
 		}, order.ErrFulfilled, "fulfilled"},
 		{"a row that somebody touched is not finished on the old token", func(b *bench, id int64) {
-			_, err := b.admin.Exec(b.Context(), `UPDATE orders SET quantity = 2 WHERE id = $1`, id)
+			_, err := b.admin.Exec(b.bounded(), `UPDATE orders SET quantity = 2 WHERE id = $1`, id)
 			must(b, err)
 		}, order.ErrSuperseded, "processing"},
 		{"a row that is gone", func(b *bench, id int64) {
-			_, err := b.admin.Exec(b.Context(), `DELETE FROM orders WHERE id = $1`, id)
+			_, err := b.admin.Exec(b.bounded(), `DELETE FROM orders WHERE id = $1`, id)
 			must(b, err)
 		}, order.ErrUnknown, ""},
 	}
@@ -204,10 +212,10 @@ func TestFinish(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			id := b.insert("pending", 0)
-			token, err := b.orders.Claim(t.Context(), id, false)
+			token, err := b.orders.Claim(b.bounded(), id, false)
 			must(t, err)
 			tt.meanwhile(b, id)
-			if err := b.orders.Finish(t.Context(), id, token); !errors.Is(err, tt.want) {
+			if err := b.orders.Finish(b.bounded(), id, token); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 			if tt.status != "" && b.status(id) != tt.status {
@@ -341,7 +349,7 @@ func TestOrders_aRowThatRefuses(t *testing.T) {
 		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
 		CREATE TRIGGER refuse BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	must(t, err)
-	if _, err := b.orders.Claim(t.Context(), id, false); err == nil || !strings.Contains(err.Error(), "not this one") {
+	if _, err := b.orders.Claim(b.bounded(), id, false); err == nil || !strings.Contains(err.Error(), "not this one") {
 		t.Errorf("got %v, want the row's refusal", err)
 	}
 }

@@ -160,7 +160,7 @@ func TestReaper_twoAtOnceMoveEachMessageOnce(t *testing.T) {
 // places at once never sees none or two.
 func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 	b := newBench(t)
-	b.cfg.RetryInitial, b.cfg.RetryMax, b.cfg.MaxDeliveries = time.Millisecond, 2*time.Millisecond, 1000
+	b.cfg.RetryInitial, b.cfg.RetryMax, b.cfg.MaxDeliveries = time.Millisecond, 2*time.Millisecond, 1_000_000
 	const n = 40
 	b.push(names("m", n)...)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -347,5 +347,15 @@ func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 				t.Errorf("reaped %v after the outage, want one lease of grace, %v", took, b.cfg.Lease)
 			}
 		})
+	}
+}
+
+// Of two copies only the one is charged whose work had begun.
+func TestReaper_chargesOneOfTwoCopies(t *testing.T) {
+	b := newBench(t)
+	b.holding("dead-1", -time.Millisecond, 1, "twin", "twin")
+	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
+	if got := b.charged("twin"); got != 1 {
+		t.Errorf("charged %d deliveries, want 1", got)
 	}
 }

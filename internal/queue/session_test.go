@@ -101,10 +101,15 @@ func TestConsumer_joinsAnewWhenItsLeaseIsLost(t *testing.T) {
 				causes.note([]byte(context.Cause(ctx).Error()))
 				return ctx.Err()
 			})
-			<-deliveries
+			delivered := func() {
+				t.Helper()
+				testenv.Eventually(t, 10*time.Second, "the message is delivered", func() bool { return len(deliveries) > 0 })
+				<-deliveries
+			}
+			delivered()
 			old := b.firstInstance()
 			must(t, tt.lose(b, old))
-			<-deliveries
+			delivered()
 			if got := causes.all(); len(got) != 1 || got[0] != queue.ErrLeaseLost.Error() {
 				t.Errorf("the handler was cancelled with %q, want %q", got, queue.ErrLeaseLost)
 			}

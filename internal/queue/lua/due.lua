@@ -8,8 +8,8 @@
 -- Returns  array  how many messages moved, and the ms until the next is due, or -1
 --                 if none waits
 --
--- Atomic: a message enters the queue before it leaves the set. The latest goes
---   first, so that the one due first ends up in front.
+-- Atomic: a message enters the queue before it leaves the set. The latest goes first,
+--   over several runs too, so that the one due first ends up in front.
 -- Bounded: at most limit moves.
 -- Repeatable: a second run moves what has become due since.
 
@@ -18,10 +18,10 @@ local limit = tonumber(ARGV[1])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZRANGE', delayed, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
-for i = #due, 1, -1 do
-  redis.call('RPUSH', queue, due[i])
-  redis.call('ZREM', delayed, due[i])
+local due = redis.call('ZRANGE', delayed, now, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit)
+for _, payload in ipairs(due) do
+  redis.call('RPUSH', queue, payload)
+  redis.call('ZREM', delayed, payload)
 end
 
 local next_up = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
