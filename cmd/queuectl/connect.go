@@ -9,10 +9,10 @@ import (
 
 	"fulfillment-worker/internal/config"
 	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/queue"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -93,16 +93,10 @@ func poolConfig(cfg config.Config) *pgxpool.Config {
 	return c
 }
 
-// redisOptions turns off every repetition: a command that fails is a line for the
-// operator, who decides.
+// redisOptions are the worker's: nothing is repeated, a command that fails is a line for
+// the operator, who decides. But a picture of a long queue is a long reply.
 func redisOptions(cfg config.Config) *redis.UniversalOptions {
-	o := cfg.Redis()
-	o.MaxRetries = -1
-	o.DialTimeout = 2 * time.Second
-	o.DialerRetries = 1
-	o.ReadTimeout = 10 * time.Second // a picture of a long queue is a long reply
-	o.ContextTimeoutEnabled = true
-	o.DisableIdentity = true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o := queue.Harden(*cfg.Redis(), 2)
+	o.ReadTimeout, o.WriteTimeout = 10*time.Second, 10*time.Second
 	return o
 }

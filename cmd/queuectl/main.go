@@ -19,13 +19,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/redis/go-redis/v9"
+	"fulfillment-worker/internal/queue"
+
 	"github.com/spf13/cobra"
 )
 
@@ -33,18 +35,13 @@ import (
 var version = "dev"
 
 func main() {
-	redis.SetLogger(silence{})
+	queue.RedirectLogs(slog.New(slog.DiscardHandler)) // what matters comes back as an error
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv)
 	stop()
 	os.Exit(code)
 }
-
-// silence takes what go-redis would print: what matters of it comes back as an error.
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
 
 // The exit codes.
 const (

@@ -155,28 +155,34 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 func reach(ctx context.Context, cfg config.Config, orders *db.Orders, rdb queue.Redis, log *slog.Logger) error {
 	limited, cancel := context.WithTimeoutCause(ctx, cfg.StartupTimeout, errors.New("STARTUP_TIMEOUT is over"))
 	defer cancel()
-	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
 	err := orders.Reach(limited)
 	if err != nil {
 		err = fmt.Errorf("DATABASE_URL or POSTGRES_*: %w", err)
-	} else if err = outage.Ride(limited, log, "reach Redis", func() error {
-		err := rdb.Usable(once, cfg.QueueName)
-		if errors.Is(err, queue.ErrTooOld) {
-			return outage.Stop(err)
-		}
-		return err
-	}); err != nil {
+	} else if err = reachRedis(limited, cfg.QueueName, rdb, log); err != nil {
 		err = fmt.Errorf("REDIS_URL: %w", err)
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err == nil {
-		if unfit := rdb.Fit(once, cfg.QueueName); unfit != nil {
-			log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", unfit)
-		}
-	}
 	return err
+}
+
+func reachRedis(ctx context.Context, name string, rdb queue.Redis, log *slog.Logger) error {
+	once := context.WithoutCancel(ctx) // each try is bounded by itself, and there is one even without any time
+	err := outage.Ride(ctx, log, "reach Redis", func() error {
+		err := rdb.Usable(once, name)
+		if errors.Is(err, queue.ErrTooOld) {
+			return outage.Stop(err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if unfit := rdb.Fit(once, name); unfit != nil {
+		log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", unfit)
+	}
+	return nil
 }
 
 // listen opens the address of the HTTP server; nil is none.

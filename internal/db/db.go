@@ -167,7 +167,7 @@ func (o *Orders) try(ctx context.Context, op func(context.Context) error) error 
 		return nil
 	case isVerdict(err), ownFault(err):
 		return outage.Stop(err)
-	case !errors.Is(err, context.DeadlineExceeded) && !isAnswer(err): // late may be a lock's fault: Watch knows
+	case !errors.Is(err, context.DeadlineExceeded) && sqlState(err) == "": // late may be a lock's fault: Watch knows
 		o.setAway(ctx, err)
 	}
 	return err
@@ -180,15 +180,23 @@ func isVerdict(err error) bool {
 		errors.Is(err, order.ErrForeign) || errors.Is(err, order.ErrSuperseded)
 }
 
+// sqlState is the code of PostgreSQL's answer, or "" if err is none.
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return ""
+	}
+	return pg.Code
+}
+
+// class is what the first two characters of a code say.
+func class(code string) string { return code[:min(2, len(code))] }
+
 // ownFault reports whether err is about this order rather than about the server:
 // its row refuses the change (a constraint, a trigger, a value out of range). All
 // else is waited out.
 func ownFault(err error) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || len(pg.Code) != 5 {
-		return false
-	}
-	switch pg.Code[:2] {
+	switch class(sqlState(err)) {
 	case "22", "23", "44", "P0": // data, constraint, check option, PL/pgSQL
 		return true
 	}
@@ -200,28 +208,19 @@ func ownFault(err error) bool {
 // (class 57P).
 func isUnknown(err error) bool {
 	var unreached *pgconn.ConnectError
-	var pg *pgconn.PgError
-	switch {
-	case isVerdict(err), errors.As(err, &unreached), pgconn.SafeToRetry(err):
+	if isVerdict(err) || errors.As(err, &unreached) || pgconn.SafeToRetry(err) {
 		return false
-	case errors.As(err, &pg):
-		return strings.HasPrefix(pg.Code, "57P")
 	}
-	return true
-}
-
-func isAnswer(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg)
+	code := sqlState(err)
+	return code == "" || strings.HasPrefix(code, "57P")
 }
 
 // isRefusal reports whether err is an answer that says what must be mended, rather than
-// a sign of an outage (classes 08, 53 and 57).
+// a sign of an outage: connections, resources, an operator's intervention.
 func isRefusal(err error) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || len(pg.Code) != 5 {
+	switch class(sqlState(err)) {
+	case "", "08", "53", "57":
 		return false
 	}
-	class := pg.Code[:2]
-	return class != "08" && class != "53" && class != "57"
+	return true
 }

@@ -34,17 +34,13 @@ func Stop(err error) error { return backoff.Permanent(err) }
 // was given, or the cause of ctx's end joined with op's last error. The name of
 // the operation, an infinitive, tells in the log what is held up.
 func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) error {
-	return ride(ctx, log, name, func(error) bool { return true }, op)
+	return RideQuietly(ctx, log, name, func(error) bool { return true }, op)
 }
 
 // RideQuietly is [Ride] for what many do at once and somebody else says loudly: it logs
 // an outage at the level debug. An answer that is a refusal, as refused tells, it says
 // loudly all the same, for nobody else meets it.
 func RideQuietly(ctx context.Context, log *slog.Logger, name string, refused func(error) bool, op func() error) error {
-	return ride(ctx, log, name, refused, op)
-}
-
-func ride(ctx context.Context, log *slog.Logger, name string, loud func(error) bool, op func() error) error {
 	var last error
 	var since time.Time
 	var said slog.Level // how loudly
@@ -54,7 +50,7 @@ func ride(ctx context.Context, log *slog.Logger, name string, loud func(error) b
 	}
 	notify := func(err error, _ time.Duration) {
 		level := slog.LevelDebug
-		if loud(err) {
+		if refused(err) {
 			level = slog.LevelWarn
 		}
 		if first := since.IsZero(); first || level > said {

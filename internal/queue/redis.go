@@ -27,14 +27,15 @@ type Redis struct {
 // is all that is taken from there. Nothing is connected yet.
 func Dial(opts *redis.UniversalOptions, concurrency int) Redis {
 	return Redis{
-		control:  redis.NewUniversalClient(harden(*opts, min(concurrency, 64)+4)),
-		blocking: redis.NewUniversalClient(harden(*opts, 3)), // the claim and the heartbeat
+		control:  redis.NewUniversalClient(Harden(*opts, min(concurrency, 64)+4)),
+		blocking: redis.NewUniversalClient(Harden(*opts, 3)), // the claim and the heartbeat
 	}
 }
 
-// harden sets every time-out, and turns off every repetition that go-redis would
-// make by itself: a BLMOVE sent again after a lost reply takes a second message.
-func harden(o redis.UniversalOptions, connections int) *redis.UniversalOptions {
+// Harden returns o with every time-out set, and with every repetition turned off that
+// go-redis would make by itself: a BLMOVE sent again after a lost reply takes a second
+// message.
+func Harden(o redis.UniversalOptions, connections int) *redis.UniversalOptions {
 	o.MaxRetries = -1
 	o.DialTimeout = commandTimeout
 	o.DialerRetries = 1
@@ -76,17 +77,11 @@ var ErrTooOld = errors.New("redis is older than 7.0")
 // Usable returns nil if Redis answers and can run the scripts, and [ErrTooOld] if it
 // never will.
 func (r Redis) Usable(ctx context.Context, name string) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	node, err := master(ctx, r.control, name)
+	line, err := r.info(ctx, name, "server", "redis_version")
 	if err != nil {
 		return err
 	}
-	info, err := node.Info(ctx, "server").Result()
-	if err != nil {
-		return err
-	}
-	_, version, _ := strings.Cut(infoField(info, "redis_version"), ":")
+	_, version, _ := strings.Cut(line, ":")
 	major, _, _ := strings.Cut(version, ".")
 	if n, err := strconv.Atoi(major); err == nil && n < 7 {
 		return fmt.Errorf("%w: it is %s", ErrTooOld, version)
@@ -98,36 +93,40 @@ func (r Redis) Usable(ctx context.Context, name string) error {
 // does not evict keys when its memory is full. Otherwise the error says what is
 // wrong.
 func (r Redis) Fit(ctx context.Context, name string) error {
-	node, err := master(ctx, r.control, name)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	for section, want := range map[string]string{
 		"replication": "role:master",
 		"memory":      "maxmemory_policy:noeviction",
 	} {
-		info, err := node.Info(ctx, section).Result()
+		field, _, _ := strings.Cut(want, ":")
+		got, err := r.info(ctx, name, section, field)
 		if err != nil {
 			return err
 		}
-		field, _, _ := strings.Cut(want, ":")
-		if got := infoField(info, field); got != want {
+		if got != want {
 			return fmt.Errorf("redis is not fit: it says %q, must say %q", got, want)
 		}
 	}
 	return nil
 }
 
-// infoField is the line of an INFO reply that begins with that field.
-func infoField(info, field string) string {
+// info is the line "field:value" of a section of INFO, of the node that holds the key.
+func (r Redis) info(ctx context.Context, key, section, field string) (string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	node, err := master(ctx, r.control, key)
+	if err != nil {
+		return "", err
+	}
+	info, err := node.Info(ctx, section).Result()
+	if err != nil {
+		return "", err
+	}
 	for line := range strings.Lines(info) {
 		if strings.HasPrefix(line, field+":") {
-			return strings.TrimSpace(line)
+			return strings.TrimSpace(line), nil
 		}
 	}
-	return field + ":?"
+	return field + ":?", nil
 }
 
 // RedirectLogs sends what go-redis would print as plain text to the log, as debug

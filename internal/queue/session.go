@@ -107,7 +107,8 @@ func (s *session) dispatch(payload string) {
 	s.handlers.Go(func() {
 		defer s.freeSlots(1)
 		defer s.hand.drop(payload)
-		d := &Delivery{Payload: []byte(payload), session: s, digest: Digest([]byte(payload))}
+		d := &Delivery{Payload: []byte(payload), session: s}
+		d.digest = Digest(d.Payload)
 		s.settle(d, s.safely(d))
 	})
 }
