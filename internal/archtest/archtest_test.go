@@ -25,7 +25,7 @@ const module = "fulfillment-worker/"
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
 	"cmd/queuectl": "config inspect order queue",
-	"cmd/worker":   "config db fulfil httpd logger outage queue",
+	"cmd/worker":   "config db fulfil httpd logger outage queue reconcile",
 	"scripts/*":    "config inspect order queue rig servers",
 
 	"internal/config":  "",
@@ -38,6 +38,8 @@ var mayImport = map[string]string{
 	"internal/order":   "",
 	"internal/outage":  "",
 	"internal/queue":   "crash logger outage",
+
+	"internal/reconcile": "crash db logger order outage queue",
 
 	"internal/archtest": "",
 	"internal/rig":      "servers",
@@ -56,6 +58,8 @@ var knows = map[string]string{
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
 	"internal/queue":  "github.com/redis/go-redis/v9",
+
+	"internal/reconcile": "",
 }
 
 const promise = "\n# What callers may rely on\n"
