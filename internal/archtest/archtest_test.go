@@ -42,9 +42,10 @@ var mayImport = map[string]string{
 	"internal/reconcile": "crash db logger order outage queue",
 
 	"internal/archtest": "",
+	"internal/proxy":    "",
 	"internal/rig":      "servers",
 	"internal/servers":  "",
-	"internal/testenv":  "queue servers",
+	"internal/testenv":  "proxy queue servers",
 }
 
 // knows are the modules of others that a package may import, where that says what the
@@ -57,6 +58,7 @@ var knows = map[string]string{
 	"internal/logger": "",
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
+	"internal/proxy":  "",
 	"internal/queue":  "github.com/redis/go-redis/v9",
 
 	"internal/reconcile": "",
