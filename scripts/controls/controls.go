@@ -116,7 +116,7 @@ var controls = []control{
 		"gate", "the gate that PostgreSQL's outage closes",
 		"internal/queue/consumer.go",
 		"!s.await(ctx, s.resumed) || !s.await(ctx, s.open)", "!s.await(ctx, s.resumed)",
-		probe{"cmd/worker", "TestWorker_waitsForPostgres"},
+		probe{"internal/queue", "TestConsumer_claimsNothingWhileItCannotWork"},
 	},
 	{
 		"hand-back", "the hand-back at a stop",
