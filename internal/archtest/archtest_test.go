@@ -42,6 +42,7 @@ var mayImport = map[string]string{
 	"internal/reconcile": "crash db logger order outage queue",
 
 	"internal/archtest": "",
+	"internal/model":    "",
 	"internal/proxy":    "",
 	"internal/rig":      "servers",
 	"internal/servers":  "",
@@ -56,6 +57,7 @@ var knows = map[string]string{
 	"internal/fulfil": "",
 	"internal/httpd":  "",
 	"internal/logger": "",
+	"internal/model":  "",
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
 	"internal/proxy":  "",
