@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,13 @@ func openAt(t *testing.T, url string, conns int32) *db.Orders {
 	must(t, err)
 	t.Cleanup(orders.Close)
 	must(t, orders.Reach(t.Context()))
+	ctx, stop := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { _ = orders.Watch(ctx) })
+	t.Cleanup(func() {
+		stop()
+		watch.Wait()
+	})
 	return orders
 }
 
@@ -289,16 +297,6 @@ func TestOrders_waitOutAnOutage(t *testing.T) {
 	server := testenv.OwnPostgres(t)
 	admin := testenv.Pool(t, server.URL("orders"))
 	orders := openAt(t, testenv.WorkerURL(server.URL("orders")), 2)
-	ctx, stop := context.WithCancel(t.Context())
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		_ = orders.Watch(ctx)
-	}()
-	defer func() {
-		stop()
-		<-watching
-	}()
 	var id int64
 	must(t, admin.QueryRow(t.Context(), `INSERT INTO orders (product_id, quantity) VALUES (1, 1) RETURNING id`).Scan(&id))
 	token, err := orders.Claim(t.Context(), id, false)
