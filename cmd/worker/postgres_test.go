@@ -1,0 +1,406 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fulfillment-worker/internal/testenv"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// patient is a site whose PostgreSQL falls ill, or the way to it. Its worker has a role
+// of its own, so that most faults are this role's and need no server of their own.
+type patient struct {
+	*site
+	health         health
+	w              *worker
+	role, database string
+	server         interface { // where the test has its own
+		Kill()
+		Restart() error
+	}
+	proxy *testenv.Proxy // on the way to PostgreSQL
+}
+
+func newPatient(t *testing.T) *patient { return patientAt(t, testenv.Database(t)) }
+
+// newPatientAlone has a server for itself.
+func newPatientAlone(t *testing.T, settings ...string) *patient {
+	server := testenv.OwnPostgres(t, settings...)
+	p := patientAt(t, server.URL("orders"))
+	p.server = server
+	return p
+}
+
+func patientAt(t *testing.T, databaseURL string) *patient {
+	redisURL, queueName := testenv.Redis(t)
+	u, err := url.Parse(databaseURL)
+	must(t, err)
+	p := &patient{
+		site: siteAt(t, redisURL, queueName, databaseURL), health: newHealth(t),
+		database: strings.TrimPrefix(u.Path, "/"), proxy: testenv.NewProxy(t, u.Host),
+	}
+	p.role = "worker_of_" + p.database
+	p.admin("CREATE ROLE " + p.role + " LOGIN PASSWORD 'old' IN ROLE " + testenv.WorkerRole)
+	t.Cleanup(func() { p.admin("DROP ROLE " + p.role) })
+	u.User, u.Host = url.UserPassword(p.role, "old"), p.proxy.Addr()
+	p.env = append(p.env, "DATABASE_URL="+u.String(), p.health.setting(), "LOG_LEVEL=debug", "LEASE_TTL=2s",
+		"WORKER_CONCURRENCY=40", "PROCESSING_MIN=1s", "PROCESSING_MAX=1500ms", "STARTUP_TIMEOUT=30s")
+	return p
+}
+
+// admin executes statements as the superuser, from another database.
+func (p *patient) admin(statements ...string) {
+	p.Helper()
+	ctx := context.WithoutCancel(p.Context()) // in a clean-up, too
+	u, err := url.Parse(p.databaseURL)
+	must(p, err)
+	u.Path = "/postgres"
+	conn, err := pgx.Connect(ctx, u.String())
+	must(p, err)
+	defer conn.Close(ctx)
+	for _, s := range statements {
+		_, err := conn.Exec(ctx, s)
+		must(p, err)
+	}
+}
+
+// reconnect ends the worker's connections: those that follow see what was changed for
+// its role.
+func (p *patient) reconnect() {
+	p.Helper()
+	p.admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '` + p.role + `'`)
+}
+
+// forRole changes the role, as in "CONNECTION LIMIT 0".
+func (p *patient) forRole(change string) {
+	p.Helper()
+	p.admin("ALTER ROLE " + p.role + " " + change)
+	p.reconnect()
+}
+
+// hold runs a statement in a transaction that stays open until the returned function
+// commits it.
+func (p *patient) hold(statement string) (commit func()) {
+	p.Helper()
+	conn, err := pgx.Connect(p.Context(), p.databaseURL)
+	must(p, err)
+	_, err = conn.Exec(p.Context(), "SET session_replication_role = replica; BEGIN; "+statement) // no audit: it is no step
+	must(p, err)
+	return func() {
+		p.Helper()
+		_, err := conn.Exec(p.Context(), "COMMIT")
+		must(p, err)
+		must(p, conn.Close(p.Context()))
+	}
+}
+
+// file writes a file of the server's configuration, which names where that stands.
+func (p *patient) file(setting, name, text string) {
+	p.Helper()
+	var path string
+	must(p, p.db.QueryRow(p.Context(), "SHOW "+setting).Scan(&path))
+	must(p, os.WriteFile(filepath.Join(path, name), []byte(text), 0o644))
+}
+
+func (p *patient) queue(ids []int64) {
+	p.Helper()
+	for _, id := range ids {
+		p.push(payload(id))
+	}
+}
+
+// cpu is the processor time that the worker has used.
+func (w *worker) cpu() time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.cmd.Process.Pid))
+	must(w.t, err)
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	var ticks int64
+	for _, f := range fields[11:13] { // utime and stime
+		n, err := strconv.ParseInt(f, 10, 64)
+		must(w.t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100
+}
+
+// complained reports whether an error with that text is logged.
+func (w *worker) complained(text string) bool {
+	for _, l := range w.log("") {
+		if strings.Contains(l.Error, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// calm watches the worker for so long: it lives, and neither spins nor chatters.
+func (p *patient) calm(d time.Duration) {
+	p.Helper()
+	cpu, lines := p.w.cpu(), len(p.w.log(""))
+	for end := time.After(d); ; { // how long the outage lasts
+		p.health.lives()
+		select {
+		case <-end:
+			if used := p.w.cpu() - cpu; used > d/5 {
+				p.Errorf("it used %v of a processor in an outage of %v", used, d)
+			}
+			if n := len(p.w.log("")) - lines; n > 60 {
+				p.Errorf("it logged %d lines in an outage of %v", n, d)
+			}
+			return
+		case <-time.After(100 * time.Millisecond): // between two looks
+		}
+	}
+}
+
+// workedOnce fails unless each order was begun once, charged to nobody and given up by
+// nobody; it ends the worker.
+func (p *patient) workedOnce(orders int) {
+	p.Helper()
+	if n := len(p.w.log("Processing order")); n != orders {
+		p.Errorf("%d orders were begun %d times, want each once", orders, n)
+	}
+	if n := len(p.w.log("message failed")) + len(p.w.log("message is a dead letter")); n != 0 {
+		p.Errorf("%d failures, want none", n)
+	}
+	p.nothingCharged()
+	p.settled(p.w)
+}
+
+// fault is something that may befall PostgreSQL, or the way to it.
+type fault struct {
+	name     string
+	alone    bool     // it needs a server of its own
+	settings []string // of that
+	env      []string // of the worker
+	lasts    time.Duration
+	says     string // evidence that the worker met it: a part of an error
+	ready    int    // what /readyz answers meanwhile
+	strike   func(*patient) (heal func())
+}
+
+// connectionsForAll are so many that some are left when every order waits on one.
+var connectionsForAll = []string{"POSTGRES_MAX_CONNS=50"}
+
+const lockRows = "SELECT FROM orders FOR UPDATE"
+
+var faults = []fault{
+	{
+		name: "a black hole", lasts: 8 * time.Second, says: "timeout", ready: 503,
+		strike: func(p *patient) func() {
+			p.proxy.Deafen()
+			return p.proxy.Hear
+		},
+	},
+	{
+		name: "connections are refused to the role", says: "SQLSTATE 53300", ready: 503,
+		strike: func(p *patient) func() {
+			p.forRole("CONNECTION LIMIT 0")
+			return func() { p.forRole("CONNECTION LIMIT -1") }
+		},
+	},
+	{
+		name: "every connection is somebody else's", alone: true, settings: []string{"max_connections=14"}, says: "SQLSTATE 53300", ready: 503,
+		strike: takeAllConnections,
+	},
+	{
+		name: "read-only", says: "it is read-only", ready: 503,
+		strike: func(p *patient) func() {
+			p.forRole("SET default_transaction_read_only = on")
+			return func() { p.forRole("RESET default_transaction_read_only") }
+		},
+	},
+	{
+		name: "a standby", alone: true, says: "it is read-only", ready: 503,
+		strike: func(p *patient) func() {
+			p.file("data_directory", "standby.signal", "")
+			must(p, p.server.Restart())
+			return func() { p.admin("SELECT pg_promote()") }
+		},
+	},
+	{
+		name: "the table is locked", lasts: 7 * time.Second, says: "deadline exceeded", ready: 503,
+		strike: func(p *patient) func() { return p.hold("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE") },
+	},
+	{
+		name: "every row is locked", lasts: 7 * time.Second, says: "deadline exceeded", ready: 200, env: connectionsForAll,
+		strike: func(p *patient) func() { return p.hold(lockRows) },
+	},
+	{
+		name: "statements are timed out", says: "SQLSTATE 57014", ready: 200, env: connectionsForAll,
+		strike: func(p *patient) func() {
+			p.forRole("SET statement_timeout = '100ms'")
+			return p.hold(lockRows)
+		},
+	},
+	{
+		name: "locks are timed out", says: "SQLSTATE 55P03", ready: 200, env: connectionsForAll,
+		strike: func(p *patient) func() {
+			p.forRole("SET lock_timeout = '100ms'")
+			return p.hold(lockRows)
+		},
+	},
+	{
+		name: "a right is taken away", says: "the role needs", ready: 503,
+		strike: func(p *patient) func() {
+			change := func(sql string) {
+				_, err := p.db.Exec(p.Context(), sql+testenv.WorkerRole)
+				must(p, err)
+			}
+			change("REVOKE UPDATE (status) ON orders FROM ")
+			return func() { change("GRANT UPDATE (status) ON orders TO ") }
+		},
+	},
+	{
+		name: "repeatable read", says: "SQLSTATE 40001", ready: 200, env: connectionsForAll,
+		strike: func(p *patient) func() { return p.contend("repeatable read") },
+	},
+	{
+		name: "serializable", says: "SQLSTATE 40001", ready: 200, env: connectionsForAll,
+		strike: func(p *patient) func() { return p.contend("serializable") },
+	},
+	{
+		name: "the database is gone", says: "SQLSTATE 3D000", ready: 503,
+		strike: func(p *patient) func() {
+			p.rename(p.database, p.database+"_gone")
+			return func() { p.rename(p.database+"_gone", p.database) }
+		},
+	},
+	{
+		name: "an empty database in its place", says: "SQLSTATE 42P01", ready: 503,
+		strike: func(p *patient) func() {
+			p.rename(p.database, p.database+"_gone")
+			p.admin("CREATE DATABASE " + p.database + " TEMPLATE template0")
+			return func() {
+				p.admin("DROP DATABASE " + p.database + " WITH (FORCE)")
+				p.rename(p.database+"_gone", p.database)
+			}
+		},
+	},
+	{
+		name: "another password", alone: true, says: "SQLSTATE 28P01", ready: 503,
+		strike: func(p *patient) func() {
+			p.file("hba_file", "", "host all "+p.role+" 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+			p.admin("SELECT pg_reload_conf()")
+			p.forRole("PASSWORD 'new'")
+			return func() { p.forRole("PASSWORD 'old'") }
+		},
+	},
+}
+
+// takeAllConnections leaves the worker none.
+func takeAllConnections(p *patient) func() {
+	p.admin("CREATE ROLE hog LOGIN")
+	var taken []*pgx.Conn
+	u, err := url.Parse(p.databaseURL)
+	must(p, err)
+	u.User = url.User("hog")
+	testenv.Eventually(p, 10*time.Second, "the worker without a connection", func() bool {
+		p.reconnect()
+		for {
+			conn, err := pgx.Connect(p.Context(), u.String())
+			if err != nil {
+				break
+			}
+			taken = append(taken, conn)
+		}
+		var left int
+		must(p, p.db.QueryRow(p.Context(), `SELECT count(*) FROM pg_stat_activity WHERE usename = $1`, p.role).Scan(&left))
+		return left == 0
+	})
+	return func() {
+		for _, conn := range taken {
+			must(p, conn.Close(p.Context()))
+		}
+	}
+}
+
+// contend lets every claim meet a transaction that changes its row.
+func (p *patient) contend(isolation string) (commit func()) {
+	p.Helper()
+	p.forRole("SET default_transaction_isolation = '" + isolation + "'")
+	return p.hold("UPDATE orders SET quantity = quantity WHERE status = 'pending'")
+}
+
+func (p *patient) rename(from, to string) {
+	p.Helper()
+	p.db.Reset()
+	testenv.Eventually(p, 10*time.Second, "renamed", func() bool { // somebody may connect in between
+		ctx := p.Context()
+		u, err := url.Parse(p.databaseURL)
+		must(p, err)
+		u.Path = "/postgres"
+		conn, err := pgx.Connect(ctx, u.String())
+		must(p, err)
+		defer conn.Close(ctx)
+		_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+from+`'`)
+		must(p, err)
+		_, err = conn.Exec(ctx, "ALTER DATABASE "+from+" RENAME TO "+to)
+		return err == nil
+	})
+}
+
+func (f fault) patient(t *testing.T) *patient {
+	t.Parallel()
+	p := newPatient
+	if f.alone {
+		p = func(t *testing.T) *patient { return newPatientAlone(t, f.settings...) }
+	}
+	patient := p(t)
+	patient.env = append(patient.env, f.env...)
+	return patient
+}
+
+// Whatever befalls PostgreSQL, the worker waits, says truly whether it is ready, and
+// resumes by itself: no order is begun twice, charged or given up for it.
+func TestWorker_postgresFaults(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			p := f.patient(t)
+			const orders, late = 24, 6
+			ids := p.insert(orders + late)
+			p.w = p.start()
+			p.w.awaitStart()
+			p.health.ready(200)
+			p.queue(ids[:orders])
+			testenv.Eventually(p, 20*time.Second, "all in hand", func() bool { return len(p.w.log("Processing order")) == orders })
+
+			heal := f.strike(p)
+			p.health.ready(f.ready)
+			p.calm(2 * time.Second) // it notices
+			p.queue(ids[orders:])
+			p.calm(max(f.lasts-2*time.Second, time.Second))
+			if n := p.rdb.LLen(t.Context(), p.keys.Queue()).Val(); f.ready == 503 && n != late {
+				t.Errorf("%d messages wait, want %d: it claims and cannot work", n, late)
+			}
+			if got := p.health.status("/readyz"); got != f.ready {
+				t.Errorf("/readyz answers %d during the outage, want %d", got, f.ready)
+			}
+			done := len(p.w.log("Order "))
+
+			heal()
+			healed := time.Now()
+			testenv.Eventually(t, resumed, "work going on", func() bool { return len(p.w.log("Order ")) > done })
+			t.Logf("%d of %d done before; work went on %v after the outage", done, orders, time.Since(healed).Round(time.Millisecond))
+			p.health.ready(200)
+			p.awaitFulfilled(20 * time.Second)
+			p.workedOnce(orders + late)
+			if !p.w.complained(f.says) {
+				t.Errorf("no error says %q: the fault did not happen", f.says)
+			}
+		})
+	}
+}
+
+// resumed is how soon after an outage an order is finished: the longest pause between two
+// tries, a ping's time-out, and what a busy machine adds.
+const resumed = 2*time.Second + time.Second + 2*time.Second
