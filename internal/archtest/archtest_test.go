@@ -25,7 +25,7 @@ const module = "fulfillment-worker/"
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
 	"cmd/queuectl": "config inspect order queue",
-	"cmd/worker":   "config db fulfil httpd logger outage queue",
+	"cmd/worker":   "config db fulfil httpd logger outage queue reconcile",
 	"scripts/*":    "config inspect order queue rig servers",
 
 	"internal/config":  "",
@@ -39,10 +39,13 @@ var mayImport = map[string]string{
 	"internal/outage":  "",
 	"internal/queue":   "crash logger outage",
 
+	"internal/reconcile": "crash db logger order outage queue",
+
 	"internal/archtest": "",
+	"internal/proxy":    "",
 	"internal/rig":      "servers",
 	"internal/servers":  "",
-	"internal/testenv":  "queue servers",
+	"internal/testenv":  "proxy queue servers",
 }
 
 // knows are the modules of others that a package may import, where that says what the
@@ -55,7 +58,10 @@ var knows = map[string]string{
 	"internal/logger": "",
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
+	"internal/proxy":  "",
 	"internal/queue":  "github.com/redis/go-redis/v9",
+
+	"internal/reconcile": "",
 }
 
 const promise = "\n# What callers may rely on\n"
