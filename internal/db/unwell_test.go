@@ -18,13 +18,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// exec runs a statement as the superuser; %ROLE% and %DB% are the worker's role and this
+// say runs a statement as the superuser; %ROLE% and %DB% are the worker's role and this
 // database.
-func (b *bench) exec(sql string) {
+func (b *bench) say(sql string) {
 	b.Helper()
 	database := b.admin.Config().ConnConfig.Database
-	_, err := b.admin.Exec(b.Context(), strings.NewReplacer("%ROLE%", testenv.WorkerRole, "%DB%", database).Replace(sql))
-	must(b, err)
+	b.exec(strings.NewReplacer("%ROLE%", testenv.WorkerRole, "%DB%", database).Replace(sql))
 }
 
 // hold runs a statement in a transaction that stays open until the returned function ends
@@ -46,24 +45,24 @@ var refusals = []struct {
 }{
 	{"read-only", func(b *bench) func() {
 		// Sessions that exist keep what they have: a failover ends them.
-		b.exec(`ALTER ROLE %ROLE% IN DATABASE %DB% SET default_transaction_read_only = on`)
-		b.exec(terminate)
+		b.say(`ALTER ROLE %ROLE% IN DATABASE %DB% SET default_transaction_read_only = on`)
+		b.say(terminate)
 		return func() {
-			b.exec(`ALTER ROLE %ROLE% IN DATABASE %DB% RESET default_transaction_read_only`)
-			b.exec(terminate)
+			b.say(`ALTER ROLE %ROLE% IN DATABASE %DB% RESET default_transaction_read_only`)
+			b.say(terminate)
 		}
 	}, db.ErrReadOnly.Error()},
 	{"without the right to read", func(b *bench) func() {
-		b.exec(`REVOKE SELECT ON orders FROM %ROLE%`)
-		return func() { b.exec(`GRANT SELECT ON orders TO %ROLE%`) }
+		b.say(`REVOKE SELECT ON orders FROM %ROLE%`)
+		return func() { b.say(`GRANT SELECT ON orders TO %ROLE%`) }
 	}, db.ErrRights.Error()},
 	{"without the right to change", func(b *bench) func() {
-		b.exec(`REVOKE UPDATE (updated_at) ON orders FROM %ROLE%`)
-		return func() { b.exec(`GRANT UPDATE (updated_at) ON orders TO %ROLE%`) }
+		b.say(`REVOKE UPDATE (updated_at) ON orders FROM %ROLE%`)
+		return func() { b.say(`GRANT UPDATE (updated_at) ON orders TO %ROLE%`) }
 	}, db.ErrRights.Error()},
 	{"without the table", func(b *bench) func() {
-		b.exec(`ALTER TABLE orders RENAME TO others`)
-		return func() { b.exec(`ALTER TABLE others RENAME TO orders`) }
+		b.say(`ALTER TABLE orders RENAME TO others`)
+		return func() { b.say(`ALTER TABLE others RENAME TO orders`) }
 	}, `relation "orders" does not exist`},
 	{"with the table locked", func(b *bench) func() { return b.hold(`LOCK TABLE orders`) }, "deadline exceeded"},
 	{"with the row locked", func(b *bench) func() { return b.hold(`SELECT FROM orders FOR UPDATE`) }, ""},
@@ -110,7 +109,7 @@ func TestOrders_waitOutARefusal(t *testing.T) {
 func TestPing_asksOverANewConnection(t *testing.T) {
 	b := newBench(t)
 	for range 20 {
-		b.exec(terminate)
+		b.say(terminate)
 		must(t, b.orders.Ping(t.Context()))
 	}
 }
@@ -149,8 +148,8 @@ func TestClaim_waitsForAConnectionWithoutStealing(t *testing.T) {
 // An idle connection that the server closes costs nobody anything.
 func TestOrders_idleSessionsAreEnded(t *testing.T) {
 	b := newBench(t)
-	b.exec(`ALTER ROLE %ROLE% IN DATABASE %DB% SET idle_session_timeout = '50ms'`)
-	b.exec(terminate)
+	b.say(`ALTER ROLE %ROLE% IN DATABASE %DB% SET idle_session_timeout = '50ms'`)
+	b.say(terminate)
 	for range 10 {
 		id := b.insert("pending", 0)
 		token, err := b.orders.Claim(b.bounded(), id, false)
