@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -26,14 +27,20 @@ func newHealth(t *testing.T) health {
 
 func (h health) setting() string { return "HTTP_ADDR=" + h.addr }
 
-// status is 0 where there is no answer.
-func (h health) status(path string) int {
+// ask is 0 where there is no answer.
+func (h health) ask(path string) (status int, body string) {
 	resp, err := http.Get("http://" + h.addr + path)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	_ = resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+func (h health) status(path string) int {
+	status, _ := h.ask(path)
+	return status
 }
 
 // ready waits until /readyz answers so: the promise is two seconds, a busy machine takes

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/testenv"
 
 	"github.com/jackc/pgx/v5"
@@ -52,25 +54,34 @@ func patientAt(t *testing.T, databaseURL string) *patient {
 	p.admin("CREATE ROLE " + p.role + " LOGIN PASSWORD 'old' IN ROLE " + testenv.WorkerRole)
 	t.Cleanup(func() { p.admin("DROP ROLE " + p.role) })
 	u.User, u.Host = url.UserPassword(p.role, "old"), p.proxy.Addr()
+	u.RawQuery += "&default_query_exec_mode=exec" // the proxy can read each statement
 	p.env = append(p.env, "DATABASE_URL="+u.String(), p.health.setting(), "LOG_LEVEL=debug", "LEASE_TTL=2s",
 		"WORKER_CONCURRENCY=40", "PROCESSING_MIN=1s", "PROCESSING_MAX=1500ms", "STARTUP_TIMEOUT=30s")
 	return p
 }
 
-// admin executes statements as the superuser, from another database.
-func (p *patient) admin(statements ...string) {
-	p.Helper()
+// tryAdmin executes statements as the superuser, from another database.
+func (p *patient) tryAdmin(statements ...string) error {
 	ctx := context.WithoutCancel(p.Context()) // in a clean-up, too
 	u, err := url.Parse(p.databaseURL)
 	must(p, err)
 	u.Path = "/postgres"
 	conn, err := pgx.Connect(ctx, u.String())
-	must(p, err)
+	if err != nil {
+		return err
+	}
 	defer conn.Close(ctx)
 	for _, s := range statements {
-		_, err := conn.Exec(ctx, s)
-		must(p, err)
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (p *patient) admin(statements ...string) {
+	p.Helper()
+	must(p, p.tryAdmin(statements...))
 }
 
 // reconnect ends the worker's connections: those that follow see what was changed for
@@ -162,18 +173,18 @@ func (p *patient) calm(d time.Duration) {
 	}
 }
 
-// workedOnce fails unless each order was begun once, charged to nobody and given up by
-// nobody; it ends the worker.
+// workedOnce ends the worker, and fails unless each order was begun once, charged to
+// nobody and given up by nobody.
 func (p *patient) workedOnce(orders int) {
 	p.Helper()
+	p.nothingCharged()
+	p.settled(p.w)
 	if n := len(p.w.log("Processing order")); n != orders {
 		p.Errorf("%d orders were begun %d times, want each once", orders, n)
 	}
 	if n := len(p.w.log("message failed")) + len(p.w.log("message is a dead letter")); n != 0 {
 		p.Errorf("%d failures, want none", n)
 	}
-	p.nothingCharged()
-	p.settled(p.w)
 }
 
 // fault is something that may befall PostgreSQL, or the way to it.
@@ -183,7 +194,7 @@ type fault struct {
 	settings []string // of that
 	env      []string // of the worker
 	lasts    time.Duration
-	says     string // evidence that the worker met it: a part of an error
+	says     string // evidence that the worker met it: a part of what is wrong, in its log or by /readyz
 	ready    int    // what /readyz answers meanwhile
 	strike   func(*patient) (heal func())
 }
@@ -195,10 +206,15 @@ const lockRows = "SELECT FROM orders FOR UPDATE"
 
 var faults = []fault{
 	{
-		name: "a black hole", lasts: 8 * time.Second, says: "timeout", ready: 503,
+		name: "a black hole", lasts: 8 * time.Second, says: "postgres: ", ready: 503,
 		strike: func(p *patient) func() {
 			p.proxy.Deafen()
-			return p.proxy.Hear
+			return func() {
+				if p.proxy.Held() == 0 {
+					p.Error("nothing was held back: the fault did not happen")
+				}
+				p.proxy.Hear()
+			}
 		},
 	},
 	{
@@ -335,17 +351,8 @@ func (p *patient) rename(from, to string) {
 	p.Helper()
 	p.db.Reset()
 	testenv.Eventually(p, 10*time.Second, "renamed", func() bool { // somebody may connect in between
-		ctx := p.Context()
-		u, err := url.Parse(p.databaseURL)
-		must(p, err)
-		u.Path = "/postgres"
-		conn, err := pgx.Connect(ctx, u.String())
-		must(p, err)
-		defer conn.Close(ctx)
-		_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+from+`'`)
-		must(p, err)
-		_, err = conn.Exec(ctx, "ALTER DATABASE "+from+" RENAME TO "+to)
-		return err == nil
+		return p.tryAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+from+`'`,
+			"ALTER DATABASE "+from+" RENAME TO "+to) == nil
 	})
 }
 
@@ -382,7 +389,8 @@ func TestWorker_postgresFaults(t *testing.T) {
 			if n := p.rdb.LLen(t.Context(), p.keys.Queue()).Val(); f.ready == 503 && n != late {
 				t.Errorf("%d messages wait, want %d: it claims and cannot work", n, late)
 			}
-			if got := p.health.status("/readyz"); got != f.ready {
+			got, why := p.health.ask("/readyz")
+			if got != f.ready {
 				t.Errorf("/readyz answers %d during the outage, want %d", got, f.ready)
 			}
 			done := len(p.w.log("Order "))
@@ -394,8 +402,8 @@ func TestWorker_postgresFaults(t *testing.T) {
 			p.health.ready(200)
 			p.awaitFulfilled(20 * time.Second)
 			p.workedOnce(orders + late)
-			if !p.w.complained(f.says) {
-				t.Errorf("no error says %q: the fault did not happen", f.says)
+			if !strings.Contains(why, f.says) && !p.w.complained(f.says) {
+				t.Errorf("neither /readyz nor an error in the log says %q: the fault did not happen", f.says)
 			}
 		})
 	}
@@ -404,3 +412,219 @@ func TestWorker_postgresFaults(t *testing.T) {
 // resumed is how soon after an outage an order is finished: the longest pause between two
 // tries, a ping's time-out, and what a busy machine adds.
 const resumed = 2*time.Second + time.Second + 2*time.Second
+
+// Faults of a server that is there at the start keep the worker waiting, not from coming up.
+func TestWorker_startsIntoPostgresFaults(t *testing.T) {
+	for _, f := range faults {
+		if f.ready == 200 {
+			continue // it would not be noticed
+		}
+		t.Run(f.name, func(t *testing.T) {
+			p := f.patient(t)
+			ids := p.insert(5)
+			p.queue(ids)
+			heal := f.strike(p)
+			p.w = p.start()
+			testenv.Eventually(t, 20*time.Second, "/readyz answering 503", func() bool { return p.health.status("/readyz") == 503 })
+			p.calm(2 * time.Second)
+			if n := p.rdb.Exists(t.Context(), p.keys.Workers()).Val(); n != 0 {
+				t.Error("it joined, and cannot work")
+			}
+			heal()
+			p.w.awaitLog(startsWithin, "Fulfillment Worker started")
+			p.awaitFulfilled(20 * time.Second)
+			p.workedOnce(len(ids))
+		})
+	}
+}
+
+// startsWithin is how soon after an outage a worker starts: it may have begun a try just
+// before, whose time-out is five seconds, and pauses two between tries.
+const startsWithin = 5*time.Second + 2*time.Second + 2*time.Second
+
+// PostgreSQL crashes again and again under load, by the death of one of its processes or
+// by an order to stop at once.
+func TestWorker_postgresCrashes(t *testing.T) {
+	t.Parallel()
+	p := newPatientAlone(t)
+	p.env = append(p.env, "WORKER_CONCURRENCY=10", "PROCESSING_MIN=100ms", "PROCESSING_MAX=200ms")
+	const crashes, orders = 20, 16
+	ids := p.insert(crashes * orders)
+	p.w = p.start()
+	p.w.awaitStart()
+	var slowest time.Duration
+	for round := range crashes {
+		p.queue(ids[round*orders : (round+1)*orders])
+		testenv.Eventually(t, 10*time.Second, "orders in hand", func() bool { return len(p.w.log("Processing order")) > round*orders+5 })
+		p.crash(round%4 == 3)
+		done := len(p.w.log("Order "))
+		if done == (round+1)*orders {
+			t.Error("all was done before: the crash struck nobody")
+		}
+		ready := time.Now()
+		testenv.Eventually(t, resumed, "work going on", func() bool { return len(p.w.log("Order ")) > done })
+		slowest = max(slowest, time.Since(ready))
+		testenv.Eventually(t, 10*time.Second, "the round done", func() bool { return len(p.w.log("Order ")) == (round+1)*orders })
+	}
+	t.Logf("%d crashes; work went on within %v of the server's being ready", crashes, slowest.Round(time.Millisecond))
+	p.db.Reset()
+	p.awaitFulfilled(10 * time.Second)
+	p.workedOnce(crashes * orders)
+}
+
+// crash kills one of PostgreSQL's processes, upon which all others end, or stops all at
+// once; it returns when the server has recovered.
+func (p *patient) crash(atOnce bool) {
+	p.Helper()
+	ctx := p.Context()
+	conn, err := pgx.Connect(ctx, p.databaseURL)
+	must(p, err)
+	defer conn.Close(ctx)
+	if atOnce {
+		var directory string
+		must(p, conn.QueryRow(ctx, "SHOW data_directory").Scan(&directory))
+		lock, err := os.ReadFile(filepath.Join(directory, "postmaster.pid"))
+		must(p, err)
+		pid, _, _ := strings.Cut(string(lock), "\n")
+		p.signalProcess(pid, syscall.SIGQUIT)
+		must(p, p.server.Restart())
+	} else {
+		var pid string
+		must(p, conn.QueryRow(ctx, `SELECT min(pid)::text FROM pg_stat_activity WHERE usename = $1`, p.role).Scan(&pid))
+		p.signalProcess(pid, syscall.SIGKILL)
+	}
+	testenv.Eventually(p, 10*time.Second, "every connection broken", func() bool { return conn.Ping(ctx) != nil })
+	testenv.Eventually(p, 20*time.Second, "PostgreSQL recovered", func() bool { return p.tryAdmin("SELECT 1") == nil })
+}
+
+func (p *patient) signalProcess(pid string, sig syscall.Signal) {
+	p.Helper()
+	n, err := strconv.Atoi(pid)
+	must(p, err)
+	must(p, syscall.Kill(n, sig))
+}
+
+// Every connection is ended, again and again, under load.
+func TestWorker_backendsAreTerminated(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	p.env = append(p.env, "PROCESSING_MIN=50ms", "PROCESSING_MAX=150ms", "POSTGRES_MAX_CONNS=20")
+	p.w = p.start()
+	p.w.awaitStart()
+	const wanted = 500
+	orders, killed := 0, 0
+	for killed < wanted {
+		if p.rdb.LLen(t.Context(), p.keys.Queue()).Val() < 40 {
+			orders += len(p.order(20))
+		}
+		var n int
+		must(t, p.db.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = $1`, p.role).Scan(&n))
+		killed += n
+		<-time.After(20 * time.Millisecond) // fifty times a second
+	}
+	p.awaitFulfilled(20 * time.Second)
+	t.Logf("%d connections ended, %d orders", killed, orders)
+	p.workedOnce(orders)
+}
+
+// Answers to each statement are lost, or the statements themselves: no order is worked
+// twice for it.
+func TestWorker_answersOfPostgresAreLost(t *testing.T) {
+	tests := []struct {
+		name, statement string
+		status          string // of the orders; "processing" is as a dead worker leaves them
+	}{
+		{"claim", "AND status = 'pending'", "pending"},
+		{"look at the row", "extract(epoch FROM", "processing"},
+		{"take-over", "AND status = $2", "processing"},
+		{"finish", "SET status = 'fulfilled'", "pending"},
+		{"ping", "transaction_read_only", "pending"},
+	}
+	ways := []func(p *testenv.Proxy, n int, statement string){
+		func(p *testenv.Proxy, n int, statement string) { p.LoseReplies(n, statement, nil) },
+		func(p *testenv.Proxy, n int, statement string) { p.TearReplies(n, 7, statement, nil) },
+		func(p *testenv.Proxy, n int, statement string) { p.LoseRequests(n, statement) },
+		func(p *testenv.Proxy, n int, statement string) {
+			p.ResetOnLoss()
+			p.LoseReplies(n, statement, nil)
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPatient(t)
+			p.env = append(p.env, "WORKER_CONCURRENCY=50", "POSTGRES_MAX_CONNS=20", "PROCESSING_MIN=0", "PROCESSING_MAX=0")
+			p.w = p.start()
+			p.w.awaitStart()
+			const n = 50
+			for i, lose := range ways {
+				ids := p.insert(n)
+				if tt.status == "processing" {
+					p.leaveBehind(ids)
+				}
+				lose(p.proxy, n, tt.statement)
+				p.queue(ids)
+				testenv.Eventually(t, 20*time.Second, fmt.Sprintf("way %d: every fault struck", i), func() bool {
+					if tt.name == "ping" {
+						p.health.status("/readyz")
+					}
+					return p.proxy.Lost() == n
+				})
+				p.awaitFulfilled(20 * time.Second)
+			}
+			p.workedOnce(n * len(ways))
+		})
+	}
+}
+
+// leaveBehind makes the orders look as those of a worker that died: in processing, with
+// the right to take them over.
+func (p *patient) leaveBehind(ids []int64) {
+	p.Helper()
+	_, err := p.db.Exec(p.Context(), `UPDATE orders SET status = 'processing' WHERE id = ANY($1)`, ids)
+	must(p, err)
+	for _, id := range ids {
+		must(p, p.rdb.SAdd(p.Context(), p.keys.Redelivered(), queue.Digest([]byte(payload(id)))).Err())
+	}
+}
+
+// Orders whose rows somebody has locked wait; others go on.
+func TestWorker_lockedRowsHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	p.env = append(p.env, "WORKER_CONCURRENCY=10", "PROCESSING_MIN=0", "PROCESSING_MAX=100ms")
+	const orders, locked = 100, 3
+	ids := p.insert(orders)
+	p.w = p.start()
+	p.w.awaitStart()
+	unlock := p.hold(fmt.Sprintf("SELECT FROM orders WHERE id IN (%d, %d, %d) FOR UPDATE", ids[0], ids[1], ids[50]))
+	p.queue(ids)
+	testenv.Eventually(t, 20*time.Second, "all others fulfilled", func() bool { return p.unfulfilled() == locked })
+	p.calm(6 * time.Second) // longer than a statement may take
+	p.health.ready(200)
+	if n := p.unfulfilled(); n != locked {
+		t.Errorf("%d are not fulfilled, want %d: they are locked", n, locked)
+	}
+	unlock()
+	p.awaitFulfilled(resumed)
+	p.workedOnce(orders)
+}
+
+// PostgreSQL comes back while the worker stops: what is in hand is finished all the same.
+func TestWorker_finishesWhenPostgresReturnsWhileItStops(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	ids := p.insert(10)
+	p.w = p.start("SHUTDOWN_TIMEOUT=20s")
+	p.w.awaitStart()
+	p.queue(ids)
+	testenv.Eventually(t, 10*time.Second, "all in hand", func() bool { return len(p.w.log("Processing order")) == len(ids) })
+	p.forRole("CONNECTION LIMIT 0")
+	p.health.ready(503)
+	p.w.awaitLog(5*time.Second, "PostgreSQL is of no use")
+	p.w.signal(syscall.SIGTERM)
+	p.calm(2 * time.Second)
+	p.forRole("CONNECTION LIMIT -1")
+	p.awaitFulfilled(resumed)
+	p.workedOnce(len(ids))
+}

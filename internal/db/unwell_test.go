@@ -215,3 +215,22 @@ func TestReach_warnsOfLoss(t *testing.T) {
 		})
 	}
 }
+
+// The first statement that fails has Watch look at once, so that not every order in hand
+// knocks.
+func TestWatch_looksAtOnceWhenAStatementFails(t *testing.T) {
+	b := newBench(t)
+	for range 8 { // by chance its own time may have come
+		id := b.insert("pending", 0)
+		b.say(`ALTER DATABASE %DB% ALLOW_CONNECTIONS false`)
+		b.say(terminate)
+		claimed := make(chan error, 1)
+		go func() {
+			_, err := b.orders.Claim(b.bounded(), id, false)
+			claimed <- err
+		}()
+		testenv.Eventually(t, 400*time.Millisecond, "closed for claims", func() bool { return !isClosed(b.orders.Available()) })
+		b.say(`ALTER DATABASE %DB% ALLOW_CONNECTIONS true`)
+		must(t, <-claimed)
+	}
+}
