@@ -222,7 +222,7 @@ func TestWatch_looksAtOnceWhenAStatementFails(t *testing.T) {
 	b := newBench(t)
 	for range 8 { // by chance its own time may have come
 		id := b.insert("pending", 0)
-		b.say(`ALTER DATABASE %DB% ALLOW_CONNECTIONS false`)
+		b.say(`ALTER DATABASE %DB% CONNECTION LIMIT 0`)
 		b.say(terminate)
 		claimed := make(chan error, 1)
 		go func() {
@@ -230,7 +230,7 @@ func TestWatch_looksAtOnceWhenAStatementFails(t *testing.T) {
 			claimed <- err
 		}()
 		testenv.Eventually(t, 400*time.Millisecond, "closed for claims", func() bool { return !isClosed(b.orders.Available()) })
-		b.say(`ALTER DATABASE %DB% ALLOW_CONNECTIONS true`)
+		b.say(`ALTER DATABASE %DB% CONNECTION LIMIT -1`)
 		must(t, <-claimed)
 	}
 }
