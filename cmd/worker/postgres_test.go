@@ -131,11 +131,8 @@ func (p *patient) queue(ids []int64) {
 
 // cpu is the processor time that the worker has used.
 func (w *worker) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.cmd.Process.Pid))
-	must(w.t, err)
-	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime
+	for _, f := range w.stat()[11:13] { // utime and stime
 		n, err := strconv.ParseInt(f, 10, 64)
 		must(w.t, err)
 		ticks += n
@@ -181,6 +178,9 @@ func (p *patient) workedOnce(orders int) {
 	p.settled(p.w)
 	if n := len(p.w.log("Processing order")); n != orders {
 		p.Errorf("%d orders were begun %d times, want each once", orders, n)
+	}
+	if n := p.w.finished(); n != orders {
+		p.Errorf("%d orders finished, want %d", n, orders)
 	}
 	if n := len(p.w.log("message failed")) + len(p.w.log("message is a dead letter")); n != 0 {
 		p.Errorf("%d failures, want none", n)
@@ -393,11 +393,11 @@ func TestWorker_postgresFaults(t *testing.T) {
 			if got != f.ready {
 				t.Errorf("/readyz answers %d during the outage, want %d", got, f.ready)
 			}
-			done := len(p.w.log("Order "))
+			done := p.w.finished()
 
 			heal()
 			healed := time.Now()
-			testenv.Eventually(t, resumed, "work going on", func() bool { return len(p.w.log("Order ")) > done })
+			testenv.Eventually(t, resumed, "work going on", func() bool { return p.w.finished() > done })
 			t.Logf("%d of %d done before; work went on %v after the outage", done, orders, time.Since(healed).Round(time.Millisecond))
 			p.health.ready(200)
 			p.awaitFulfilled(20 * time.Second)
@@ -457,14 +457,14 @@ func TestWorker_postgresCrashes(t *testing.T) {
 		p.queue(ids[round*orders : (round+1)*orders])
 		testenv.Eventually(t, 10*time.Second, "orders in hand", func() bool { return len(p.w.log("Processing order")) > round*orders+5 })
 		p.crash(round%4 == 3)
-		done := len(p.w.log("Order "))
+		done := p.w.finished()
 		if done == (round+1)*orders {
 			t.Error("all was done before: the crash struck nobody")
 		}
 		ready := time.Now()
-		testenv.Eventually(t, resumed, "work going on", func() bool { return len(p.w.log("Order ")) > done })
+		testenv.Eventually(t, resumed, "work going on", func() bool { return p.w.finished() > done })
 		slowest = max(slowest, time.Since(ready))
-		testenv.Eventually(t, 10*time.Second, "the round done", func() bool { return len(p.w.log("Order ")) == (round+1)*orders })
+		testenv.Eventually(t, 10*time.Second, "the round done", func() bool { return p.w.finished() == (round+1)*orders })
 	}
 	t.Logf("%d crashes; work went on within %v of the server's being ready", crashes, slowest.Round(time.Millisecond))
 	p.db.Reset()
