@@ -129,7 +129,12 @@ func (s *site) startCrashing(point string, env ...string) *worker {
 
 func (s *site) startBuild(tags string, env ...string) *worker {
 	s.Helper()
-	w := &worker{t: s.T, cmd: exec.Command(build(s.T, tags)), done: make(chan struct{})}
+	return s.startBinary(build(s.T, tags), env...)
+}
+
+func (s *site) startBinary(path string, env ...string) *worker {
+	s.Helper()
+	w := &worker{t: s.T, cmd: exec.Command(path), done: make(chan struct{})}
 	w.cmd.Env = append(append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"), s.env...), env...)
 	out, in, err := os.Pipe()
 	must(s, err)
