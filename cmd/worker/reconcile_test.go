@@ -206,3 +206,35 @@ func size(t *testing.T, file string) int64 {
 	must(t, err)
 	return info.Size()
 }
+
+// A PostgreSQL that acknowledges what it has not written forgets that orders were
+// fulfilled. Their messages are gone; they are fulfilled again.
+func TestWorker_healsWhatPostgresForgets(t *testing.T) {
+	t.Parallel()
+	postgres := testenv.OwnPostgres(t, "synchronous_commit=off", "wal_writer_delay=10s", "wal_writer_flush_after=1GB")
+	redisURL, queueName := testenv.Redis(t)
+	s := reconciling(siteAt(t, redisURL, queueName, postgres.URL("orders")))
+	w := s.start("PROCESSING_MIN=0", "PROCESSING_MAX=0")
+	w.awaitStart()
+	forgotten := 0
+	for round := 0; forgotten == 0 && round < 10; round++ { // it may write in time
+		ids := s.insert(40)
+		must(t, s.db.QueryRow(t.Context(), `SELECT pg_switch_wal()::text`).Scan(new(string))) // they are written
+		for _, id := range ids {
+			s.push(payload(id))
+		}
+		s.awaitFulfilled(10 * time.Second)
+		testenv.Eventually(t, 5*time.Second, "every message is forgotten", func() bool {
+			return s.rdb.Exists(t.Context(), s.keys.Queue()).Val() == 0 && s.inHand() == 0
+		})
+		postgres.Kill()
+		must(t, postgres.Restart())
+		s.db.Reset() // its connections are broken
+		forgotten = s.unfulfilled()
+	}
+	if forgotten == 0 {
+		t.Fatal("it forgot nothing: the fault did not happen")
+	}
+	s.awaitFulfilled(reconciled)
+	s.settled(w)
+}
