@@ -626,5 +626,6 @@ func TestWorker_finishesWhenPostgresReturnsWhileItStops(t *testing.T) {
 	p.calm(2 * time.Second)
 	p.forRole("CONNECTION LIMIT -1")
 	p.awaitFulfilled(resumed)
+	p.w.exit(10 * time.Second)
 	p.workedOnce(len(ids))
 }

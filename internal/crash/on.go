@@ -5,6 +5,7 @@ package crash
 import (
 	"cmp"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,9 +25,17 @@ func At(point string) {
 		return
 	}
 	if action == "stop" {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		freeze()
 		return // somebody has sent SIGCONT
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // nothing more is done
+}
+
+// freeze stops the process, this thread first: a signal to the process may be taken by
+// another thread, and this one would go on a little.
+func freeze() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = syscall.Tgkill(os.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
 }
