@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"fulfillment-worker/internal/servers"
 	"fulfillment-worker/internal/testenv"
 
 	"github.com/redis/go-redis/v9"
@@ -29,12 +28,21 @@ const (
 // sick is a site whose Redis is its own and not well.
 type sick struct {
 	*site
-	redis  *servers.Redis
+	redis  server
 	proxy  *testenv.Proxy // between the worker and Redis, for faults of the network
 	worker *worker
 	health string // the worker's address
 
 	undo func() // ends the fault, once
+}
+
+// server is a Redis of the test's own.
+type server interface {
+	Addr() string
+	Kill()
+	Restart() error
+	Pause() error
+	Resume() error
 }
 
 // fault is one way for Redis to be unwell.
