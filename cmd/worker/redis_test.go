@@ -274,7 +274,7 @@ func (s *sick) undone(command ...any) {
 	s.ends(func() { s.do(command...) })
 }
 
-func (s *sick) do(command ...any) {
+func (s *site) do(command ...any) {
 	s.Helper()
 	must(s, s.rdb.Do(context.WithoutCancel(s.Context()), command...).Err())
 }

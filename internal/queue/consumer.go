@@ -223,12 +223,15 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 }
 
 // failed returns err, the error of a claim, after it has taken in hand what the claim
-// may have moved all the same.
+// may have moved all the same. A message that is too long has moved and is no error.
 func (s *session) failed(ctx context.Context, err error) error {
 	if isReply(err) {
 		return err
 	}
 	s.unsure = true
+	if errors.Is(err, errTooLong) {
+		err = nil
+	}
 	return errors.Join(err, s.adoptStrays(ctx))
 }
 
@@ -239,7 +242,7 @@ func (s *session) move(ctx context.Context, limit int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return claimScript.Run(ctx, node, []string{s.keys.Queue(), s.keys.Processing(s.instance)}, limit).StringSlice()
+	return claimScript.Run(ctx, node, []string{s.keys.Queue(), s.keys.Processing(s.instance)}, limit, s.cfg.MaxMessageBytes).StringSlice()
 }
 
 // takeSlots takes up to n of the free slots and says how many it got. Only the claim

@@ -24,11 +24,12 @@ type Redis struct {
 }
 
 // Dial returns clients for the Redis that opts names; where to connect and as whom
-// is all that is taken from there. Nothing is connected yet.
-func Dial(opts *redis.UniversalOptions, concurrency int) Redis {
+// is all that is taken from there. Nothing is connected yet. Longest is the length of the
+// longest message that is read.
+func Dial(opts *redis.UniversalOptions, concurrency, longest int) Redis {
 	return Redis{
 		control:  redis.NewUniversalClient(Harden(*opts, min(concurrency, 64)+4)),
-		blocking: redis.NewUniversalClient(Harden(*opts, 3)), // the claim and the heartbeat
+		blocking: redis.NewUniversalClient(guard(Harden(*opts, 3), longest)), // the claim and the heartbeat
 	}
 }
 
