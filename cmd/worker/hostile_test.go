@@ -33,9 +33,12 @@ func TestWorker_readsNoHugeMessage(t *testing.T) {
 	huge(s.keys.Queue())
 	s.awaitDead(1)
 	s.awaitFulfilled(10 * time.Second)
+	s.do("set", s.keys.Paused(), "test") // so that a batch gathers
+	w.awaitLog(5*time.Second, "claiming is paused")
 	s.order(1)
 	huge(s.keys.Queue())
 	s.order(20)
+	s.do("del", s.keys.Paused())
 	s.awaitDead(2)
 	huge(s.keys.Processing("dead-1"))
 	s.do("zadd", s.keys.Workers(), 1, "dead-1")
@@ -60,9 +63,6 @@ func TestWorker_readsNoHugeMessage(t *testing.T) {
 	must(t, err)
 	if whole != 3 {
 		t.Errorf("%d whole messages are kept as too_large, want 3", whole)
-	}
-	if n := len(w.log("message is a dead letter")); n != 2 {
-		t.Errorf("%d dead letters are logged, want 2: the reaper counts its own", n)
 	}
 	s.settled(w)
 }
