@@ -279,25 +279,6 @@ func TestWorker_waitsForRedis(t *testing.T) {
 	s.settled(w)
 }
 
-// A lost reply to a claim leaves a stray in a living worker's list; nobody but the
-// worker itself can find it.
-func TestWorker_findsItsStrays(t *testing.T) {
-	s := newSite(t)
-	proxy := testenv.NewProxy(t, s.rdb.Options().Addr)
-	w := s.start("REDIS_URL=redis://"+proxy.Addr(), "LEASE_TTL=1m")
-	w.awaitStart()
-	for range 10 {
-		proxy.LoseReplies(1, "blmove", func(reply []byte) bool { return reply[0] == '$' })
-		s.order(1)
-		s.awaitFulfilled(2 * time.Second)
-		if proxy.Lost() != 1 {
-			t.Errorf("%d replies lost, want 1", proxy.Lost())
-		}
-	}
-	s.nothingCharged()
-	s.settled(w)
-}
-
 func TestWorker_tellsItsHealth(t *testing.T) {
 	t.Parallel()
 	redis, postgres := testenv.OwnRedis(t), testenv.OwnPostgres(t)

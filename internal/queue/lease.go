@@ -71,19 +71,22 @@ func (q *Queue) beat(ctx context.Context, instance string) (err error) {
 func (q *Queue) leave(ctx context.Context, instance string) (handedBack int, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
-	for {
-		moved, err := q.run(ctx, leaveScript,
-			[]string{
-				q.keys.Workers(), q.keys.Worker(instance), q.keys.Processing(instance), q.keys.Queue(),
-				q.keys.Redelivered(), q.keys.Events(),
-			},
-			instance, leaveLimit,
-		).Int()
-		handedBack += moved
-		if err != nil || moved < leaveLimit {
-			return handedBack, err
+	err = outage.RideQuietly(ctx, q.log, "leave", isReply, func() error {
+		for {
+			moved, err := q.run(ctx, leaveScript,
+				[]string{
+					q.keys.Workers(), q.keys.Worker(instance), q.keys.Processing(instance), q.keys.Queue(),
+					q.keys.Redelivered(), q.keys.Events(),
+				},
+				instance, leaveLimit,
+			).Int()
+			handedBack += moved
+			if err != nil || moved < leaveLimit {
+				return err
+			}
 		}
-	}
+	})
+	return handedBack, err
 }
 
 // keepLease beats at a third of the lease until ctx is done, or until the lease is
