@@ -261,24 +261,6 @@ func stop(w *worker) int {
 	return w.exit(10 * time.Second)
 }
 
-func TestWorker_waitsForRedis(t *testing.T) {
-	t.Parallel()
-	redis := testenv.OwnRedis(t, "--appendfsync", "always")
-	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
-	w := s.start()
-	w.awaitStart()
-	for range 3 {
-		ids := s.order(20)
-		testenv.Eventually(t, 10*time.Second, "work is going on", func() bool { return s.unfulfilled() < len(ids) })
-		redis.Kill()
-		<-time.After(2 * lease) // how long the outage lasts
-		must(t, redis.Restart())
-		s.awaitFulfilled(20 * time.Second)
-	}
-	s.nothingCharged()
-	s.settled(w)
-}
-
 func TestWorker_tellsItsHealth(t *testing.T) {
 	t.Parallel()
 	redis, postgres := testenv.OwnRedis(t), testenv.OwnPostgres(t)

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"os"
 	"syscall"
 	"testing"
@@ -56,9 +54,9 @@ func TestWorker_losesEachCallOnce(t *testing.T) {
 			proxy := testenv.NewProxy(t, s.rdb.Options().Addr)
 			lose := func(script string) {
 				if what == "request" {
-					proxy.LoseRequests(1, sha(t, script))
+					proxy.LoseRequests(1, s.sha(script))
 				} else {
-					proxy.LoseReplies(1, sha(t, script), nil)
+					proxy.LoseReplies(1, s.sha(script), nil)
 				}
 			}
 			lost := func(script string) {
@@ -108,13 +106,15 @@ func TestWorker_losesEachCallOnce(t *testing.T) {
 	}
 }
 
-// sha is how a request names the script.
-func sha(t *testing.T, script string) string {
-	t.Helper()
+// sha is how a request names the script, which Redis knows from now on: the answer that
+// it does not know it is none to lose.
+func (s *site) sha(script string) string {
+	s.Helper()
 	source, err := os.ReadFile("../../internal/queue/lua/" + script + ".lua")
-	must(t, err)
-	sum := sha1.Sum(source)
-	return hex.EncodeToString(sum[:])
+	must(s, err)
+	sha, err := s.rdb.ScriptLoad(s.Context(), string(source)).Result()
+	must(s, err)
+	return sha
 }
 
 // inHandElsewhere is an order that somebody has claimed of whom the queue knows nothing.

@@ -110,6 +110,102 @@ func TestWorker_outlivesWhatAilsRedis(t *testing.T) {
 	}
 }
 
+// Redis dies under load again and again, and comes back with what is in its file.
+func TestWorker_waitsForRedis(t *testing.T) {
+	t.Parallel()
+	redis := testenv.OwnRedis(t, "--appendfsync", "always")
+	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
+	w := s.start()
+	w.awaitStart()
+	for round := range 10 {
+		ids := s.order(20)
+		testenv.Eventually(t, 10*time.Second, "work is going on", func() bool { return s.unfulfilled() < len(ids) })
+		redis.Kill()
+		if round%3 == 0 {
+			<-time.After(2 * lease) // how long the outage lasts
+		}
+		must(t, redis.Restart())
+		s.awaitFulfilled(resumes + slack)
+	}
+	for _, robbed := range []string{"lease lost", "reaped"} {
+		if n := len(w.log(robbed)); n != 0 {
+			t.Errorf("%q %d times, want none", robbed, n)
+		}
+	}
+	s.nothingCharged()
+	s.settled(w)
+}
+
+// When Redis thaws every lease is over, and all workers live: nobody takes anything from
+// anybody.
+func TestWorker_robsNobodyWhenRedisThaws(t *testing.T) {
+	t.Parallel()
+	redis := testenv.OwnRedis(t)
+	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
+	s.env = append(s.env, "PROCESSING_MIN=2s", "PROCESSING_MAX=6s")
+	workers := []*worker{s.start("WORKER_ID=a"), s.start("WORKER_ID=b"), s.start("WORKER_ID=c")}
+	for _, w := range workers {
+		w.awaitStart()
+	}
+	s.leftBehind("dead-1")
+	s.awaitFulfilled(15 * time.Second) // the grace at the start is over
+	reaped := s.logged(workers, "reaped")
+	s.order(12)
+	testenv.Eventually(t, 10*time.Second, "every order is in hand", func() bool { return s.logged(workers, "Processing order") == 13 })
+	must(t, redis.Pause())
+	<-time.After(3 * lease) // how long it is frozen
+	must(t, redis.Resume())
+	s.awaitFulfilled(6*time.Second + resumes + slack)
+	if n := s.logged(workers, "reaped") - reaped; n != 0 {
+		t.Errorf("%d of the living were reaped, want none", n)
+	}
+	if n := testenv.CountTakeovers(t, s.databaseURL); n != 0 {
+		t.Errorf("%d take-overs, want none", n)
+	}
+	s.nothingCharged()
+	s.settled(workers...)
+}
+
+// logged counts the lines of the workers that begin so.
+func (s *site) logged(workers []*worker, prefix string) (n int) {
+	for _, w := range workers {
+		n += len(w.log(prefix))
+	}
+	return n
+}
+
+// A Redis that is full refuses producers, and plain claims too. A worker that comes then
+// empties it all the same, and nobody has to help.
+func TestWorker_emptiesAFullRedis(t *testing.T) {
+	t.Parallel()
+	redis := testenv.OwnRedis(t)
+	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
+	blanks := strings.Repeat(" ", 8<<10)
+	var backlog []string
+	for _, id := range s.insert(1500) {
+		backlog = append(backlog, payload(id)+blanks)
+	}
+	s.pushAll(backlog)
+	s.do("config", "set", "maxmemory", s.memoryUsed()-1<<20)
+	if err := s.rdb.LPush(t.Context(), s.keys.Queue(), "one more").Err(); err == nil || !strings.HasPrefix(err.Error(), "OOM") {
+		t.Fatalf("it is not full: %v", err)
+	}
+	w := s.start("PROCESSING_MIN=0", "PROCESSING_MAX=0", "WORKER_CONCURRENCY=16")
+	s.awaitFulfilled(30 * time.Second)
+	s.order(1) // it takes new ones again
+	s.awaitFulfilled(resumes + slack)
+	s.nothingCharged()
+	s.settled(w)
+}
+
+// memoryUsed is what counts against maxmemory.
+func (s *site) memoryUsed() int {
+	s.Helper()
+	used, err := strconv.Atoi(s.rdb.InfoMap(s.Context(), "memory").Item("Memory", "used_memory"))
+	must(s, err)
+	return used
+}
+
 // What a Redis is set up for that may lose the queue is said at the start and to whoever
 // asks whether the worker is ready, with what to do.
 func TestWorker_saysWhatIsUnwiseInRedis(t *testing.T) {
