@@ -136,34 +136,46 @@ func TestWorker_waitsForRedis(t *testing.T) {
 	s.settled(w)
 }
 
-// When Redis thaws every lease is over, and all workers live: nobody takes anything from
+// When Redis is back every lease is over, and all workers live: nobody takes anything from
 // anybody.
-func TestWorker_robsNobodyWhenRedisThaws(t *testing.T) {
-	t.Parallel()
-	redis := testenv.OwnRedis(t)
-	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
-	s.env = append(s.env, "PROCESSING_MIN=2s", "PROCESSING_MAX=6s")
-	workers := []*worker{s.start("WORKER_ID=a"), s.start("WORKER_ID=b"), s.start("WORKER_ID=c")}
-	for _, w := range workers {
-		w.awaitStart()
+func TestWorker_robsNobodyAfterAnOutage(t *testing.T) {
+	tests := []struct {
+		name  string
+		begin func(server) error
+		end   func(server) error
+	}{
+		{"frozen", server.Pause, server.Resume},
+		{"killed", func(r server) error { r.Kill(); return nil }, server.Restart},
 	}
-	s.leftBehind("dead-1")
-	s.awaitFulfilled(15 * time.Second) // the grace at the start is over
-	reaped := s.logged(workers, "reaped")
-	s.order(12)
-	testenv.Eventually(t, 10*time.Second, "every order is in hand", func() bool { return s.logged(workers, "Processing order") == 13 })
-	must(t, redis.Pause())
-	<-time.After(3 * lease) // how long it is frozen
-	must(t, redis.Resume())
-	s.awaitFulfilled(6*time.Second + resumes + slack)
-	if n := s.logged(workers, "reaped") - reaped; n != 0 {
-		t.Errorf("%d of the living were reaped, want none", n)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			redis := testenv.OwnRedis(t, "--appendfsync", "always")
+			s := siteAt(t, redis.URL(), "q", testenv.Database(t))
+			s.env = append(s.env, "PROCESSING_MIN=2s", "PROCESSING_MAX=6s")
+			workers := []*worker{s.start("WORKER_ID=a"), s.start("WORKER_ID=b"), s.start("WORKER_ID=c")}
+			for _, w := range workers {
+				w.awaitStart()
+			}
+			s.leftBehind("dead-1")
+			s.awaitFulfilled(20 * time.Second) // the grace at the start is over
+			reaped := s.logged(workers, "reaped")
+			s.order(12)
+			testenv.Eventually(t, 10*time.Second, "every order is in hand", func() bool { return s.logged(workers, "Processing order") == 13 })
+			must(t, tt.begin(redis))
+			<-time.After(3 * lease) // how long it is away
+			must(t, tt.end(redis))
+			s.awaitFulfilled(6*time.Second + resumes + slack)
+			if n := s.logged(workers, "reaped") - reaped; n != 0 {
+				t.Errorf("%d of the living were reaped, want none", n)
+			}
+			if n := testenv.CountTakeovers(t, s.databaseURL); n != 0 {
+				t.Errorf("%d take-overs, want none", n)
+			}
+			s.nothingCharged()
+			s.settled(workers...)
+		})
 	}
-	if n := testenv.CountTakeovers(t, s.databaseURL); n != 0 {
-		t.Errorf("%d take-overs, want none", n)
-	}
-	s.nothingCharged()
-	s.settled(workers...)
 }
 
 // logged counts the lines of the workers that begin so.
