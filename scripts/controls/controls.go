@@ -67,7 +67,7 @@ var controls = []control{
 	{
 		"take-over", "the take-over of a row in processing",
 		"internal/fulfil/fulfil.go",
-		"		if !may && !inHand.Ours {\n", "		if inHand.RetryIn = 0; true {\n			err = order.ErrFulfilled\n",
+		"		if !may && !inHand.Ours {\n", "		if inHand.RetryIn = 0; may || !may {\n			err = order.ErrFulfilled\n",
 		probe{"cmd/worker", "TestWorker_killedAtEachStep"},
 	},
 	{
