@@ -40,9 +40,10 @@ var mayImport = map[string]string{
 	"internal/queue":   "crash logger outage",
 
 	"internal/archtest": "",
+	"internal/proxy":    "",
 	"internal/rig":      "servers",
 	"internal/servers":  "",
-	"internal/testenv":  "queue servers",
+	"internal/testenv":  "proxy queue servers",
 }
 
 // knows are the modules of others that a package may import, where that says what the
@@ -55,6 +56,7 @@ var knows = map[string]string{
 	"internal/logger": "",
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
+	"internal/proxy":  "",
 	"internal/queue":  "github.com/redis/go-redis/v9",
 }
 
