@@ -1,0 +1,88 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// Handmade histories: each event is at a time in milliseconds. A row is seen 20 ms after
+// its trigger.
+
+func noon(ms int) time.Time {
+	return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond)
+}
+
+func inserted(ms int) event { return rowAt(ms, "chaos", "", "pending") }
+
+func rowAt(ms int, actor, old, new string) event {
+	return event{what: row, actor: actor, at: noon(ms), seen: noon(ms + 20), old: old, new: new}
+}
+
+func told(ms int, actor string, w what) event { return event{what: w, actor: actor, at: noon(ms)} }
+
+func TestLinearize(t *testing.T) {
+	t.Parallel()
+	claim := func(ms int, actor string) event { return rowAt(ms, actor, "pending", "processing") }
+	takeOver := func(ms int, actor string) event { return rowAt(ms, actor, "processing", "processing") }
+	finish := func(ms int, actor string) event { return rowAt(ms, actor, "processing", "fulfilled") }
+	tests := []struct {
+		name   string
+		events []event
+		want   legality
+	}{
+		{"the plain life of an order", []event{inserted(0), claim(10, "a"), told(11, "a", began), finish(50, "a"), told(51, "a", said)}, legal},
+		{"the line comes before the audit is read, after the commit", []event{inserted(0), claim(10, "a"), told(10, "a", began), finish(50, "a"), told(50, "a", said)}, legal},
+		{"a worker dies, another takes over", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), takeOver(1000, "b"), told(1001, "b", began),
+			finish(1050, "b"), told(1051, "b", said),
+		}, legal},
+		{"it dies before its line", []event{inserted(0), claim(10, "a"), takeOver(1000, "b"), told(1001, "b", began), finish(1050, "b"), told(1051, "b", said)}, legal},
+		{"it dies after the commit", []event{inserted(0), claim(10, "a"), told(11, "a", began), finish(50, "a"), told(1001, "b", saw)}, legal},
+		{"the answer to a claim is lost", []event{inserted(0), claim(10, "a"), takeOver(100, "a"), told(101, "a", began), finish(150, "a"), told(151, "a", said)}, legal},
+		{"a zombie tells late", []event{
+			inserted(0), claim(10, "a"), takeOver(1000, "b"), told(1001, "b", began), finish(1050, "b"), told(1051, "b", said),
+			told(3000, "a", began), told(3050, "a", saw),
+		}, legal},
+		{"a zombie is superseded", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), takeOver(1000, "b"), told(1001, "b", began), told(1010, "a", superseded),
+			finish(1050, "b"), told(1051, "b", said),
+		}, legal},
+		{"a copy is dropped", []event{inserted(0), claim(10, "a"), told(11, "a", began), finish(50, "a"), told(51, "a", said), told(60, "b", saw)}, legal},
+
+		{"fulfilled twice in the table", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), finish(50, "a"), told(51, "a", said), rowAt(80, "a", "fulfilled", "fulfilled"),
+		}, illegal},
+		{"two say that they fulfilled it", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), takeOver(1000, "b"), told(1001, "b", began),
+			finish(1050, "b"), told(1051, "b", said), told(1060, "a", said),
+		}, illegal},
+		{"one says so twice", []event{inserted(0), claim(10, "a"), told(11, "a", began), finish(50, "a"), told(51, "a", said), told(60, "a", said)}, illegal},
+		{"somebody says so whose row it was not", []event{inserted(0), claim(10, "a"), told(11, "a", began), finish(50, "a"), told(51, "b", said)}, illegal},
+		{"it is said before the commit", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(40, "a", said), finish(50, "a")}, illegal},
+		{"it is said and never done", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(40, "a", said)}, illegal},
+		{"the work begins without a claim", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(12, "b", began), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"the work begins before the claim", []event{inserted(0), told(5, "a", began), claim(10, "a"), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"the work begins twice after one claim", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(20, "a", began), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"it is fulfilled without any work", []event{inserted(0), claim(10, "a"), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"it is fulfilled by a former holder", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), takeOver(1000, "b"), told(1001, "b", began), finish(1050, "a"), told(1051, "a", said),
+		}, illegal},
+		{"a message is dropped before the order is fulfilled", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(30, "b", saw), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"a holder believes that it is superseded", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(30, "a", superseded), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"a step is left out", []event{inserted(0), rowAt(10, "a", "pending", "fulfilled")}, illegal},
+		{"a step goes back", []event{inserted(0), claim(10, "a"), rowAt(20, "a", "processing", "pending")}, legal}, // the audit judges steps
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, story := linearize(noon(-10), tt.events)
+			if got != tt.want {
+				t.Errorf("it is %d, want %d: %s", got, tt.want, tell(tt.events))
+			}
+			if got == illegal && !strings.Contains(story, "12:00:00.010") {
+				t.Errorf("the story does not tell when it happened: %s", story)
+			}
+		})
+	}
+}
