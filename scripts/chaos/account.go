@@ -97,10 +97,10 @@ func (r *report) print(a *account) {
 	}
 	a.line("")
 	if r.Verdict.Good {
-		a.line("%s", a.paint(green, "GOOD: %s", r.summary()))
+		a.line("%s", a.paint(green, "GOOD: %s", r.Summary()))
 		return
 	}
-	a.line("%s", a.paint(red, "BAD: %s", r.summary()))
+	a.line("%s", a.paint(red, "BAD: %s", r.Summary()))
 	for _, why := range r.Verdict.Reasons {
 		a.line("  %s", a.paint(red, "%s", why))
 	}
@@ -138,8 +138,8 @@ func (s said3) String() string {
 	return fmt.Sprintf("%d ok, %d failed, %d of unknown outcome", s.OK, s.Failed, s.Unknown)
 }
 
-// summary is the verdict in one line.
-func (r *report) summary() string {
+// Summary is the verdict in one line.
+func (r *report) Summary() string {
 	n := 0
 	for _, k := range r.Kinds {
 		if k.Happened > 0 {

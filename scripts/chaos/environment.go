@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,6 @@ const (
 	tag           = "{fulfillment_queue}:"
 	workersKey    = tag + "workers"
 	deadKey       = tag + "dead"
-	eventsKey     = tag + "events"
 	processingKey = tag + "processing:"
 )
 
@@ -121,6 +121,9 @@ func (c *clients) held(ctx context.Context, instance string) ([]string, error) {
 	return c.rdb.LRange(ctx, processingKey+instance, 0, -1).Result()
 }
 
+// staying are the keys that stay when all is done: what happened, and what was found.
+var staying = []string{deadKey, tag + "events", tag + "reconciled", tag + "looked"}
+
 // leftovers are the keys of the queue that there are, but for those that stay.
 func (c *clients) leftovers(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -129,7 +132,7 @@ func (c *clients) leftovers(ctx context.Context) ([]string, error) {
 	for _, pattern := range []string{queueKey, tag + "*"} {
 		found := c.rdb.Scan(ctx, 0, pattern, 10_000).Iterator()
 		for found.Next(ctx) {
-			if key := found.Val(); key != deadKey && key != eventsKey {
+			if key := found.Val(); !slices.Contains(staying, key) {
 				keys = append(keys, key)
 			}
 		}

@@ -19,6 +19,7 @@ type event struct {
 	old, new string    // the step of a row
 	seen     time.Time // of a row: it was committed by then
 	instance string    // of a line: who wrote it, or who was reaped
+	how      string    // a life ended
 }
 
 // what happened. A row comes from the audit, all else from the workers' logs.
@@ -33,10 +34,12 @@ const (
 	superseded // found that the order is somebody else's
 	joined
 	reaped
+	started // a life, by us
+	ended   // a life
 )
 
 func (w what) String() string {
-	return [...]string{"other", "row", "began", "said fulfilled", "saw it fulfilled", "was superseded", "joined", "reaped"}[w]
+	return [...]string{"other", "row", "began", "said fulfilled", "saw it fulfilled", "was superseded", "joined", "reaped", "started", "ended"}[w]
 }
 
 // heard makes an event of a line of the log of that life.
@@ -83,6 +86,15 @@ type history struct {
 	begin    time.Time
 	watches  []*watch
 	sessions map[string]string // life → its latest instance
+	lives    []lifeBar
+}
+
+// lifeBar is a life of a worker.
+type lifeBar struct {
+	Life  string    `json:"life"`
+	Begin time.Time `json:"begin"`
+	End   time.Time `json:"end"`
+	How   string    `json:"how"`
 }
 
 // tally is what the settled orders add up to.
@@ -141,15 +153,31 @@ func (h *history) inserted(id int64) {
 func (h *history) add(e event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if e.what == joined {
-		h.sessions[e.actor] = e.instance
-	}
+	h.follow(e)
 	if r := h.records[e.order]; r != nil {
 		h.note(r, e)
 	} else if e.order != 0 && h.settled.has(e.order-h.base) {
 		h.late(e)
 	}
 	h.watches = slices.DeleteFunc(h.watches, func(w *watch) bool { return w.see(e) })
+}
+
+// follow keeps track of the workers' lives.
+func (h *history) follow(e event) {
+	switch e.what {
+	case joined:
+		h.sessions[e.actor] = e.instance
+	case started:
+		h.lives = append(h.lives, lifeBar{Life: e.actor, Begin: e.at})
+	case ended:
+		delete(h.sessions, e.actor)
+		for n := range h.lives {
+			if h.lives[n].Life == e.actor {
+				h.lives[n].End, h.lives[n].How = e.at, e.how
+			}
+		}
+	case other, row, began, said, saw, superseded, reaped:
+	}
 }
 
 func (h *history) note(r *record, e event) {
@@ -189,7 +217,7 @@ func (h *history) late(e event) {
 		h.tally.Forbidden.add("order %d: %s → %s by %s at %s, long after it was fulfilled", e.order, e.old, e.new, e.actor, clock(e.at))
 	case began, said, superseded:
 		h.tally.Illegal.add("order %d: %s %v at %s, long after it was fulfilled", e.order, e.actor, e.what, clock(e.at))
-	case other, saw, joined, reaped:
+	case other, saw, joined, reaped, started, ended:
 	}
 }
 
@@ -256,11 +284,11 @@ func (h *history) settleOne(id int64) {
 	}
 }
 
-// sum is the tally so far, and the throughput by seconds.
-func (h *history) sum() (tally, []int) {
+// sum is the tally so far, the throughput by seconds, and the lives.
+func (h *history) sum() (tally, []int, []lifeBar) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tally, slices.Clone(h.perTick)
+	return h.tally, slices.Clone(h.perTick), slices.Clone(h.lives)
 }
 
 // rate is how many orders a second were fulfilled then.

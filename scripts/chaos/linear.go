@@ -61,7 +61,7 @@ func step(s state, e event) (bool, any) {
 		return s.status == "fulfilled", s
 	case superseded: // it may be by a later session of the same life
 		return s.claims > 1 || s.claims == 1 && s.holder != e.actor, s
-	case other, joined, reaped:
+	case other, joined, reaped, started, ended:
 	}
 	return true, s
 }

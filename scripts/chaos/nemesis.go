@@ -32,6 +32,7 @@ type injury struct {
 	Begin    time.Time     `json:"begin"`
 	End      time.Time     `json:"end"`
 	Proof    int           `json:"proof"`
+	Since    time.Time     `json:"recovery_since"`
 	Measured bool          `json:"recovery_measured"`
 	Healed   bool          `json:"recovered"`
 	Took     time.Duration `json:"recovery_ns"`
@@ -104,6 +105,7 @@ const patience = 20 * time.Second
 func (n *nemesis) recover(ctx context.Context, f *fault, c *cure, one *injury) {
 	limited, cancel := context.WithTimeout(ctx, f.bound(n.profile)+patience)
 	defer cancel()
+	one.Since = c.since
 	one.Took, one.Healed = c.wait(limited)
 	one.Measured = one.Healed || ctx.Err() == nil
 }

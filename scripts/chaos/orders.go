@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -167,7 +168,7 @@ func (p *producer) poison(ctx context.Context, kind int) bool {
 	p.letters.serial++
 	mark := fmt.Sprintf("poison-%d", p.letters.serial)
 	p.letters.mu.Unlock()
-	payload := poisons(kind, mark)
+	payload := poisons(kind, p.history.base, mark)
 	at := time.Now()
 	err := p.pushOnce(ctx, payload)
 	p.letters.mu.Lock()
@@ -178,15 +179,17 @@ func (p *producer) poison(ctx context.Context, kind int) bool {
 	return err == nil
 }
 
-// poisons are bad messages of some kinds; the mark makes each unlike all others.
-func poisons(kind int, mark string) string {
+// poisons are bad messages of some kinds; the mark makes each unlike all others. Where it
+// names an order, it is one that does not exist: a dead letter tells the reconciler that
+// the order's message is not lost.
+func poisons(kind int, order int64, mark string) string {
 	kinds := []string{
-		`{"order_id": 1, "product_id": 1, "quan` + mark,
+		`{"order_id": ` + strconv.FormatInt(order, 10) + `, "product_id": 1, "quan` + mark,
 		mark,
 		`["` + mark + `"]`,
 		`{"order_id": "seventeen", "product_id": 1, "quantity": 1, "correlation_id": "` + mark + `", "timestamp": ""}`,
 		`{"order_id": 0, "product_id": 1, "quantity": 1, "correlation_id": "` + mark + `", "timestamp": ""}`,
-		`{"order_id": 1, "product_id": 1, "quantity": -1, "correlation_id": "` + mark + `", "timestamp": ""}`,
+		`{"order_id": ` + strconv.FormatInt(order, 10) + `, "product_id": 1, "quantity": -1, "correlation_id": "` + mark + `", "timestamp": ""}`,
 		"\x00\xff\xfe" + mark,
 	}
 	return kinds[kind%len(kinds)]

@@ -83,12 +83,11 @@ func pgKill(ctx context.Context, i *injection) (wound, error) {
 	if err := i.env.Postgres().Restart(); err != nil {
 		return wound{}, err
 	}
-	since := time.Now()
-	proof := 0
+	w := wound{cure: i.everyone(time.Now())}
 	if i.startTime(ctx).After(before) {
-		proof = 1
+		w.proof = 1
 	}
-	return wound{proof, i.everyone(since)}, nil
+	return w, nil
 }
 
 func pgTerminate(ctx context.Context, i *injection) (wound, error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"fulfillment-worker/internal/proxy"
 	"fulfillment-worker/internal/rig"
@@ -115,10 +116,23 @@ func (p *process) Start(crashPoint string) error {
 		settings = append(settings, "CRASHPOINT="+crashPoint)
 	}
 	now, err := start(p.name, func(l rig.Line) { p.follow(heard(life, l)) }, settings...)
-	if err == nil {
-		p.now = now
+	if err != nil {
+		return err
 	}
-	return err
+	p.now = now
+	p.follow(event{what: started, actor: life, at: time.Now()})
+	go func() {
+		<-now.Ended()
+		p.follow(event{what: ended, actor: life, at: time.Now(), how: howEnded(now.ExitCode())})
+	}()
+	return nil
+}
+
+func howEnded(code int) string {
+	if code < 0 {
+		return "killed"
+	}
+	return fmt.Sprintf("exit code %d", code)
 }
 
 func throughProxy(databaseURL, addr, life string) string {

@@ -68,13 +68,16 @@ func undo(ctx context.Context, what string, how func(context.Context) error) err
 	return persist(limited, what, how)
 }
 
-func (c *clients) runID(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	info, _ := c.rdb.Info(ctx, "server").Result()
+// runID is what Redis calls itself between a start and its end.
+func (c *clients) runID(ctx context.Context) (string, error) {
+	info := ""
+	err := undo(ctx, "ask Redis", func(ctx context.Context) (err error) {
+		info, err = c.rdb.Info(ctx, "server").Result()
+		return err
+	})
 	_, rest, _ := strings.Cut(info, "run_id:")
 	id, _, _ := strings.Cut(rest, "\r\n")
-	return id
+	return id, err
 }
 
 func redisKill(ctx context.Context, i *injection) (wound, error) {
@@ -83,7 +86,10 @@ func redisKill(ctx context.Context, i *injection) (wound, error) {
 
 // restartRedis kills Redis, does something to what it left, and starts it again.
 func (i *injection) restartRedis(ctx context.Context, meanwhile func() (int, error)) (wound, error) {
-	before := i.runID(ctx)
+	before, err := i.runID(ctx)
+	if err != nil {
+		return wound{}, err
+	}
 	i.env.Redis().Kill()
 	proof, err := meanwhile()
 	sleep(ctx, i.between(200*time.Millisecond, 800*time.Millisecond))
@@ -91,10 +97,12 @@ func (i *injection) restartRedis(ctx context.Context, meanwhile func() (int, err
 		return wound{}, err
 	}
 	since := time.Now()
-	if after := i.runID(context.WithoutCancel(ctx)); after == before || after == "" {
+	cure := i.everyone(since)
+	after, err := i.runID(ctx)
+	if after == before {
 		proof = 0
 	}
-	return wound{proof, i.everyone(since)}, nil
+	return wound{proof, cure}, err
 }
 
 func redisTail(ctx context.Context, i *injection) (wound, error) {
@@ -111,11 +119,13 @@ func redisTail(ctx context.Context, i *injection) (wound, error) {
 }
 
 // aof is a pattern for the files that Redis appends to.
-func (c *clients) aof(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	cfg, err := c.rdb.ConfigGet(ctx, "*d*r*").Result()
-	return filepath.Join(cfg["dir"], cfg["appenddirname"], "*.incr.aof"), err
+func (c *clients) aof(ctx context.Context) (pattern string, err error) {
+	err = undo(ctx, "ask Redis", func(ctx context.Context) error {
+		cfg, err := c.rdb.ConfigGet(ctx, "*dir*").Result()
+		pattern = filepath.Join(cfg["dir"], cfg["appenddirname"], "*.incr.aof")
+		return err
+	})
+	return pattern, err
 }
 
 // cutFile cuts so many of the last commands off the newest of the files, and says how

@@ -177,7 +177,7 @@ func (c *chaos) look(ctx context.Context) (err error) {
 	}
 	c.history.sweep(true)
 	r := c.report
-	r.Tally, r.PerSecond = c.history.sum()
+	r.Tally, r.PerSecond, r.Lives = c.history.sum()
 	r.HistoryBegin = c.history.begin
 	err = persist(ctx, "count the orders", func(ctx context.Context) (err error) {
 		r.Lost, r.InTable, err = c.unfulfilled(ctx, c.history.base)
