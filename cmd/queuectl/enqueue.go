@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
 
+	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
 
 	"github.com/jackc/pgx/v5"
@@ -172,7 +172,10 @@ func (e *enqueuer) step(ctx context.Context, n int) error {
 
 	messages := make([]any, len(rows))
 	for i, r := range rows {
-		messages[i] = message(r, newUUID(), time.Now())
+		messages[i] = order.Message{
+			OrderID: r.ID, ProductID: int64(r.ProductID), Quantity: int64(r.Quantity),
+			CorrelationID: order.NewCorrelationID(), Queued: time.Now(),
+		}.Encode()
 	}
 	if err := e.rdb.LPush(ctx, queue.NewKeys(e.cfg.QueueName).Queue(), messages...).Err(); err != nil {
 		return fmt.Errorf("queue in Redis: %w", err)
@@ -202,19 +205,4 @@ func (e *enqueuer) insert(ctx context.Context, n int) ([]row, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[row])
-}
-
-// message is the order as Python's json.dumps and isoformat write it.
-func message(r row, correlationID string, now time.Time) string {
-	return fmt.Sprintf(`{"order_id": %d, "product_id": %d, "quantity": %d, "correlation_id": "%s", "timestamp": "%s"}`,
-		r.ID, r.ProductID, r.Quantity, correlationID, now.UTC().Format("2006-01-02T15:04:05.000000"))
-}
-
-// newUUID is a random UUID, version 4.
-func newUUID() string {
-	var b [16]byte
-	_, _ = crand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

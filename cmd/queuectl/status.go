@@ -48,6 +48,7 @@ func (p *program) statusText(s inspect.Status) string {
 	t.AppendRow(table.Row{"in hand", s.InHand})
 	t.AppendRow(table.Row{"delayed", s.Delayed})
 	t.AppendRow(table.Row{"dead", dead})
+	t.AppendRow(table.Row{"reconciled", s.Reconciled})
 	t.AppendRow(table.Row{"workers", p.workersText(s.Workers)})
 	t.AppendRow(table.Row{"paused", p.pauseText(s.Paused)})
 	t.AppendRow(table.Row{"orders", ordersText(s)})

@@ -293,7 +293,7 @@ func (s *site) awaitFulfilled(within time.Duration) {
 }
 
 // settled fails unless the contract held for every order and nothing is left in Redis
-// but the events, and the dead letters where there may be any. Living workers are let
+// but the events, the reconciler's notes, and the dead letters where there may be any. Living workers are let
 // alone.
 func (s *site) settled(workers ...*worker) {
 	s.Helper()
@@ -306,7 +306,7 @@ func (s *site) settled(workers ...*worker) {
 		}
 	}
 	testenv.CheckContract(s, s.databaseURL)
-	allowed := map[string]bool{s.keys.Events(): true, s.keys.Dead(): true}
+	allowed := map[string]bool{s.keys.Events(): true, s.keys.Dead(): true, s.keys.Looked(): true, s.keys.Reconciled(): true}
 	for _, pattern := range []string{s.keys.Queue(), s.keys.Pattern()} {
 		found, err := s.rdb.Keys(s.Context(), pattern).Result()
 		must(s, err)

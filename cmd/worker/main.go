@@ -22,6 +22,7 @@ import (
 	"fulfillment-worker/internal/logger"
 	"fulfillment-worker/internal/outage"
 	"fulfillment-worker/internal/queue"
+	"fulfillment-worker/internal/reconcile"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -145,6 +146,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		group.Go(func() error { return orders.Watch(ctx) })
 		group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
 		group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
+		if cfg.Reconciles() {
+			group.Go(func() error { return reconciler(cfg, orders, q, log).Run(ctx) })
+		}
 		return consumer.Consume(ctx, fulfiller.Handle)
 	})
 	return group.Wait()
@@ -191,6 +195,12 @@ func listen(addr string) (net.Listener, error) {
 		return nil, nil
 	}
 	return httpd.Listen(addr)
+}
+
+func reconciler(cfg config.Config, orders *db.Orders, q *queue.Queue, log *slog.Logger) *reconcile.Reconciler {
+	return &reconcile.Reconciler{
+		Orders: orders, Queue: q, Name: cfg.QueueName, Interval: cfg.ReconcileInterval, After: cfg.ReconcileAfter, Log: log,
+	}
 }
 
 func work(cfg config.Config) fulfil.Work {

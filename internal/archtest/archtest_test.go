@@ -25,7 +25,7 @@ const module = "fulfillment-worker/"
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
 	"cmd/queuectl": "config inspect order queue",
-	"cmd/worker":   "config db fulfil httpd logger outage queue",
+	"cmd/worker":   "config db fulfil httpd logger outage queue reconcile",
 	"scripts/*":    "config inspect order queue rig servers",
 	// It judges the worker, and shares no code with it.
 	"scripts/chaos": "proxy rig servers",
@@ -40,6 +40,8 @@ var mayImport = map[string]string{
 	"internal/order":   "",
 	"internal/outage":  "",
 	"internal/queue":   "crash logger outage",
+
+	"internal/reconcile": "crash db logger order outage queue",
 
 	"internal/archtest": "",
 	"internal/proxy":    "",
@@ -60,6 +62,8 @@ var knows = map[string]string{
 	"internal/outage": "github.com/cenkalti/backoff/v4",
 	"internal/proxy":  "",
 	"internal/queue":  "github.com/redis/go-redis/v9",
+
+	"internal/reconcile": "",
 }
 
 const promise = "\n# What callers may rely on\n"

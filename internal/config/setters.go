@@ -85,6 +85,18 @@ func duration(least, most time.Duration, field func(*Config) *time.Duration) fun
 	}
 }
 
+// durationOrOff takes 0 besides, for never.
+func durationOrOff(least, most time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
+	within := duration(least, most, field)
+	return func(c *Config, v string) error {
+		if d, err := time.ParseDuration(v); err == nil && d == 0 {
+			*field(c) = 0
+			return nil
+		}
+		return within(c, v)
+	}
+}
+
 func oneOf(words []string, field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		if !slices.Contains(words, v) {

@@ -1,6 +1,6 @@
 // Package fulfil is one order's life in this worker: decode the message, claim the
-// row, do the work, finish the row. It is the only place that sees both the message
-// and the row, so that "store, then acknowledge" can be broken only here.
+// row, do the work, finish the row. It is the only place that is given a delivery and
+// changes a row, so that "store, then acknowledge" can be broken only here.
 //
 // # What callers may rely on
 //

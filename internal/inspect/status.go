@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,9 +21,13 @@ type Status struct {
 	// own timestamp; nil where none waits or it has no timestamp.
 	OldestAge *Millis `json:"oldest_age_ms"`
 
-	InHand  int64                  `json:"in_hand"`
-	Delayed int64                  `json:"delayed"`
-	Dead    int64                  `json:"dead"`
+	InHand  int64 `json:"in_hand"`
+	Delayed int64 `json:"delayed"`
+	Dead    int64 `json:"dead"`
+
+	// Reconciled is how many messages were put back that Redis had lost.
+	Reconciled int64 `json:"reconciled"`
+
 	Workers map[State]int          `json:"workers"` // every state has its entry
 	Paused  *Pause                 `json:"paused"`  // nil while workers may claim
 	Orders  map[order.Status]int64 `json:"orders"`
@@ -38,13 +43,13 @@ type Pause struct {
 func (i *Inspector) Status(ctx context.Context) (Status, error) {
 	var waiting, delayed, dead *redis.IntCmd
 	var oldest *redis.StringSliceCmd
-	var paused *redis.SliceCmd
+	var texts *redis.SliceCmd
 	p, err := i.take(ctx, func(tx redis.Pipeliner) {
 		waiting = tx.LLen(ctx, i.keys.Queue())
 		oldest = tx.LRange(ctx, i.keys.Queue(), -1, -1)
 		delayed = tx.ZCard(ctx, i.keys.Delayed())
 		dead = tx.XLen(ctx, i.keys.Dead())
-		paused = tx.MGet(ctx, i.keys.Paused())
+		texts = tx.MGet(ctx, i.keys.Paused(), i.keys.Reconciled())
 	})
 	if err != nil {
 		return Status{}, fmt.Errorf("look into Redis: %w", err)
@@ -53,6 +58,8 @@ func (i *Inspector) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("count orders in PostgreSQL: %w", err)
 	}
+	paused, _ := texts.Val()[0].(string) // "" where there is none
+	reconciled, _ := texts.Val()[1].(string)
 	s := Status{
 		Queue:     i.keys.Queue(),
 		Waiting:   waiting.Val(),
@@ -60,9 +67,10 @@ func (i *Inspector) Status(ctx context.Context) (Status, error) {
 		Delayed:   delayed.Val(),
 		Dead:      dead.Val(),
 		Workers:   map[State]int{Alive: 0, Lapsed: 0, Condemned: 0, Unregistered: 0},
-		Paused:    readPause(paused.Val()),
+		Paused:    readPause(paused),
 		Orders:    orders,
 	}
+	s.Reconciled, _ = strconv.ParseInt(reconciled, 10, 64) // Redis keeps it a number
 	for _, h := range p.workers {
 		s.InHand += int64(len(h.payloads))
 		s.Workers[h.state]++
@@ -83,12 +91,8 @@ func oldestAge(tail []string, now time.Time) *Millis {
 }
 
 // readPause reads "<who> <when>"; who may hold blanks.
-func readPause(values []any) *Pause {
-	if len(values) == 0 {
-		return nil
-	}
-	text, ok := values[0].(string)
-	if !ok {
+func readPause(text string) *Pause {
+	if text == "" {
 		return nil
 	}
 	if cut := strings.LastIndexByte(text, ' '); cut >= 0 {

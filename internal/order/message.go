@@ -1,6 +1,7 @@
 package order
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,23 @@ type Message struct {
 	// Queued is when the Order API says it queued the order; zero where its
 	// timestamp is absent or unreadable, for no order fails over that.
 	Queued time.Time
+}
+
+// Encode writes the payload as the Order API does: one line, as Python's json.dumps and
+// isoformat spell it.
+func (m Message) Encode() string {
+	id, _ := json.Marshal(m.CorrelationID) // a text has no error
+	return fmt.Sprintf(`{"order_id": %d, "product_id": %d, "quantity": %d, "correlation_id": %s, "timestamp": "%s"}`,
+		m.OrderID, m.ProductID, m.Quantity, id, m.Queued.UTC().Format("2006-01-02T15:04:05.000000"))
+}
+
+// NewCorrelationID is a random UUID, version 4.
+func NewCorrelationID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // Decode reads one payload: a JSON object with the fields of [Message], spelt exactly

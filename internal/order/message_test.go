@@ -3,6 +3,7 @@ package order_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -230,4 +231,28 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("the error %q has none of the two reasons, or both", err)
 		}
 	})
+}
+
+func TestMessage_Encode(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 123456000, time.UTC)
+	m := order.Message{OrderID: 17, ProductID: 3, Quantity: 2, CorrelationID: "0b6c", Queued: noon.In(time.FixedZone("", 3600))}
+	want := `{"order_id": 17, "product_id": 3, "quantity": 2, "correlation_id": "0b6c", "timestamp": "2026-01-31T12:00:00.123456"}`
+	if got := m.Encode(); got != want {
+		t.Errorf("the payload is %s, want %s", got, want)
+	}
+	m.Queued = noon
+	m.CorrelationID = "a\"\\\x00\u2028\n<&>"
+	if got, err := order.Decode([]byte(m.Encode())); got != m || err != nil {
+		t.Errorf("it is read as %+v, %v, want %+v", got, err, m)
+	}
+}
+
+func TestNewCorrelationID(t *testing.T) {
+	t.Parallel()
+	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	a, b := order.NewCorrelationID(), order.NewCorrelationID()
+	if !uuid.MatchString(a) || a == b {
+		t.Errorf("%s and %s are no two random UUIDs", a, b)
+	}
 }

@@ -71,3 +71,10 @@ func (k Keys) Events() string { return k.tag + ":events" }
 
 // Paused is a string that exists while claiming is paused.
 func (k Keys) Paused() string { return k.tag + ":paused" }
+
+// Reconciled is a string: how many messages were put back that Redis had lost.
+func (k Keys) Reconciled() string { return k.tag + ":reconciled" }
+
+// Looked is a string that exists while nobody need look for what Redis has lost, with who
+// looked last.
+func (k Keys) Looked() string { return k.tag + ":looked" }

@@ -220,22 +220,3 @@ func (r *Reaper) registerOrphans(ctx context.Context) error {
 	}
 	return nil
 }
-
-// traces are the instances of which SCAN finds a list or a description. A list of a
-// lane, <instance>:<lane>, counts as an instance that its owner speaks for.
-func (r *Reaper) traces(ctx context.Context) (map[string]bool, error) {
-	node, err := master(ctx, r.rdb.control, r.keys.Queue())
-	if err != nil {
-		return nil, err
-	}
-	instances := map[string]bool{}
-	iter := node.Scan(ctx, 0, r.keys.Pattern(), 1000).Iterator()
-	for iter.Next(ctx) {
-		for _, prefix := range []string{r.keys.Processing(""), r.keys.Worker("")} {
-			if name, ok := strings.CutPrefix(iter.Val(), prefix); ok {
-				instances[name] = true
-			}
-		}
-	}
-	return instances, iter.Err()
-}

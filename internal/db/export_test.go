@@ -1,0 +1,4 @@
+package db
+
+// StaleIDs is the statement of [Stale.IDs].
+const StaleIDs = staleIDs

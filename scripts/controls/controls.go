@@ -1,0 +1,133 @@
+package main
+
+// controls are the mechanisms of ARCHITECTURE.md's table, and what must notice that one
+// is missing. Where another mechanism would heal it a little later, the probe runs without
+// that other, or looks how long it took.
+var controls = []control{
+	{
+		"fencing-token", "the fencing token",
+		"internal/db/orders.go",
+		"WHERE id = $1::bigint AND status = 'processing' AND xmin::text = $2", "WHERE id = $1::bigint AND status = 'processing' AND $2 <> ''",
+		probe{"cmd/worker", "TestWorker_zombie"},
+	},
+	{
+		"audit", "the audit of the own list",
+		"internal/queue/audit.go",
+		"	if length.Val() <= int64(known) {", "	if length.Val() <= int64(known) || known >= 0 {",
+		probe{"internal/queue", "TestConsumer_adoptsWhatALostReplyLeftBehind"},
+	},
+	{
+		"look-after-lost-reply", "the look after a claim of unknown outcome, and the audit",
+		"internal/queue/audit.go",
+		"	known := s.hand.snapshot()\n", "	if known := s.hand.snapshot(); known != nil {\n\t\ts.unsure = false\n\t\treturn nil\n\t}\n	known := s.hand.snapshot()\n",
+		probe{"cmd/worker", "TestWorker_findsItsStrays"},
+	},
+	{
+		"no-repeats", "MaxRetries -1: go-redis sends BLMOVE again",
+		"internal/queue/redis.go",
+		"	o.MaxRetries = -1\n", "	o.MaxRetries = 3\n",
+		probe{"internal/queue", "TestDial_repeatsNothing"},
+	},
+	{
+		"store-then-ack", "the order of commit and acknowledgement",
+		"internal/queue/session.go",
+		"		s.settle(d, s.safely(d))\n", "		s.ack(s.live, d)\n		s.settle(d, s.safely(d))\n",
+		probe{"cmd/worker", "TestWorker_killedAtEachStep"},
+	},
+	{
+		"grace", "the reapers' grace after an outage",
+		"internal/queue/reaper.go",
+		"	return max(r.cfg.Lease, outage.LongestWait+handOverTime)\n", "	return 0 * max(r.cfg.Lease, outage.LongestWait+handOverTime)\n",
+		probe{"internal/queue", "TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage"},
+	},
+	{
+		"orphans", "the search for lists without a registration",
+		"internal/queue/reaper.go",
+		"	for instance := range instances {\n", "	for instance := range map[string]bool{} {\n		_ = instances\n",
+		probe{"internal/queue", "TestReaper_findsOrphansWithoutRegistration"},
+	},
+	{
+		"reaper", "the reaper",
+		"internal/queue/reaper.go",
+		"	return reapEvery / 10, r.reapAll(ctx, now)\n", "	return reapEvery, nil\n",
+		probe{"cmd/worker", "TestWorker_isSucceededInTime"},
+	},
+	{
+		"charge", "the count of deaths",
+		"internal/queue/lua/reap.lua",
+		"    charged = redis.call('HINCRBY', deliveries, digest, 1)\n", "    charged = 0\n",
+		probe{"cmd/worker", "TestWorker_orderThatKills"},
+	},
+	{
+		"start-note", "the note that work has begun",
+		"internal/queue/lua/start.lua",
+		"redis.call('HSET', worker, 'order:' .. digest,", "redis.call('HSET', worker, 'other:' .. digest,",
+		probe{"cmd/worker", "TestWorker_orderThatKills"},
+	},
+	{
+		"take-over", "the take-over of a row in processing",
+		"internal/fulfil/fulfil.go",
+		"	if !may {\n		return \"\", err\n	}\n", "	if !may || may {\n		return \"\", order.ErrFulfilled\n	}\n",
+		probe{"cmd/worker", "TestWorker_killedAtEachStep"},
+	},
+	{
+		"copies-wait", "the right that a take-over needs",
+		"internal/queue/delivery.go",
+		"	return may, err\n", "	return may || err == nil, err\n",
+		probe{"cmd/worker", "TestWorker_worksCopiesOnce"},
+	},
+	{
+		"reconciler", "the reconciler",
+		"internal/config/config.go",
+		"func (c *Config) Reconciles() bool { return ", "func (c *Config) Reconciles() bool { return c == nil && ",
+		probe{"cmd/worker", "TestWorker_healsWhatRedisLoses"},
+	},
+	{
+		"look-again", "the reconciler's second look",
+		"internal/reconcile/reconcile.go",
+		"	for range 2 {", "	for range 1 {",
+		probe{"internal/reconcile", "TestReconciler_findsWhatMoves"},
+	},
+	{
+		"row-last", "the reconciler's last look at the row",
+		"internal/db/stale.go",
+		"FROM orders WHERE `+stale+` AND id = ANY", "FROM orders WHERE $1 > 0 AND id = ANY",
+		probe{"internal/reconcile", "TestReconciler_leavesWhatIsTouchedMeanwhile"},
+	},
+	{
+		"horizon", "the horizon of a long queue",
+		"internal/reconcile/reconcile.go",
+		"		p.horizon = horizon(payloads)\n", "		p.horizon = max(p.horizon, horizon(payloads))\n",
+		probe{"cmd/worker", "TestWorker_reconcilesNoBacklog"},
+	},
+	{
+		"unknown-outcome", "the second look at a finish whose answer was lost",
+		"internal/db/orders.go",
+		"			unknown = unknown || err != nil && isUnknown(err)\n", "			if err != nil && isUnknown(err) {\n				return outage.Stop(err)\n			}\n",
+		probe{"internal/db", "TestOrders_answersAreLost"},
+	},
+	{
+		"endless-patience", "a backoff without an end",
+		"internal/outage/outage.go",
+		"backoff.WithMaxElapsedTime(0)", "backoff.WithMaxElapsedTime(15*time.Minute)",
+		probe{"internal/outage", "TestRide_waitsUntilItWorks"},
+	},
+	{
+		"gate", "the gate that PostgreSQL's outage closes",
+		"internal/queue/consumer.go",
+		"!s.await(ctx, s.resumed) || !s.await(ctx, s.open)", "!s.await(ctx, s.resumed)",
+		probe{"cmd/worker", "TestWorker_waitsForPostgres"},
+	},
+	{
+		"hand-back", "the hand-back at a stop",
+		"internal/queue/lua/leave.lua",
+		"while moved < limit do\n", "if redis.call('DEL', processing) > 0 then return 0 end\nwhile moved < limit do\n",
+		probe{"cmd/worker", "TestWorker_stops"},
+	},
+	{
+		"full-memory", "the claim by script where Redis is full",
+		"internal/queue/consumer.go",
+		"		if redis.IsOOMError(err) {", "		if redis.IsOOMError(err) && ctx == nil {",
+		probe{"internal/queue", "TestConsumer_drainsAFullRedis"},
+	},
+}
