@@ -55,23 +55,27 @@ func (r *Rig) start(program, name string, follow func(Line), settings []string) 
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	w := &Worker{Name: name, cmd: cmd, ended: ended}
-	go w.read(log, follow)
+	go func() {
+		defer log.Close()
+		if follow == nil {
+			_, _ = io.Copy(io.Discard, log)
+			return
+		}
+		Follow(name, log, follow)
+	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.workers = append(slices.DeleteFunc(r.workers, (*Worker).dead), w)
 	return w, nil
 }
 
-func (w *Worker) read(log io.ReadCloser, follow func(Line)) {
-	defer log.Close()
-	if follow == nil {
-		_, _ = io.Copy(io.Discard, log)
-		return
-	}
+// Follow reads the log of the worker with that name to its end, and gives each line to
+// follow.
+func Follow(name string, log io.Reader, follow func(Line)) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		follow(parse(w.Name, lines.Bytes()))
+		follow(parse(name, lines.Bytes()))
 	}
 }
 

@@ -127,7 +127,7 @@ func (r *report) figures() [][2]string {
 		{"doubled", fmt.Sprint(t.Doubled.Count)},
 		{"outside the contract", fmt.Sprint(t.Forbidden.Count)},
 		{"left over in Redis", fmt.Sprint(len(r.Left))},
-		{"histories", fmt.Sprintf("%d checked for linearizability, %d cannot be", t.Checked, t.Illegal.Count)},
+		{"histories", fmt.Sprintf("%d checked for linearizability, %d cannot be; %d orders fulfilled by one worker were claimed by another, too, that had missed an answer", t.Checked, t.Illegal.Count, t.Unsure)},
 		{"poison", fmt.Sprintf("%d pushed, %d dead letters, %d missing, %d strange", r.Burials.Pushed, r.Burials.Buried, r.Burials.Missing, r.Burials.Strange.Count)},
 		{"work run again", fmt.Sprintf("%d times; %d take-overs of a row (allowed)", t.Repeated, t.Takeovers)},
 		{"throughput", fmt.Sprintf("%.0f orders/s before, %.0f during, %.0f after; the floor is %.0f", r.Before, r.During, r.After, r.Floor)},

@@ -28,6 +28,10 @@ type environment interface {
 	// Workers are the places of the workers; each has one worker after the other.
 	// There are none where the workers are not ours.
 	Workers() []worker
+	// Can is what may be done to the environment.
+	Can() need
+	// KillBackend ends one of PostgreSQL's processes by SIGKILL.
+	KillBackend(pid int) error
 	// Close ends and removes all that the environment has made.
 	Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type fault struct {
 	proof   string // what is counted: without any, the fault did not happen
 	lane    lane
 	needs   need
+	deafens bool                        // answers of PostgreSQL may be lost by it
 	forgets bool                        // Redis may lose messages by it: only the reconciler brings their orders back
 	lasts   func(profile) time.Duration // about, for the plan
 	bound   func(profile) time.Duration // of a recovery; nil where none is promised
@@ -39,7 +41,7 @@ const (
 	needProxies                     // that see the bytes
 	needServers                     // that can be stopped
 	needFiles                       // of Redis, on this machine
-	needProcesses                   // of PostgreSQL, on this machine
+	needBackends                    // of PostgreSQL, that can be killed one by one
 	needReconciler                  // in the workers
 )
 
@@ -66,6 +68,11 @@ func (i *injection) between(least, most time.Duration) time.Duration {
 
 func lasts(d time.Duration) func(profile) time.Duration {
 	return func(profile) time.Duration { return d }
+}
+
+// possible are the faults that an environment lets happen.
+func possible(faults []*fault, can need) []*fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f *fault) bool { return f.needs&^can != 0 })
 }
 
 // faults are all that there are.

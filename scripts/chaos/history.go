@@ -76,6 +76,7 @@ type record struct {
 // when it has been fulfilled and quiet for so long that nothing more can be under way.
 type history struct {
 	settle time.Duration
+	deaf   func(life string, from, to time.Time) bool // see linearize
 
 	mu       sync.Mutex
 	base     int64 // ids from here on are ours
@@ -105,6 +106,7 @@ type tally struct {
 	Takeovers int `json:"takeovers"`
 	Checked   int `json:"histories_checked"`
 	Undecided int `json:"histories_undecided"` // the check took too long
+	Unsure    int `json:"histories_unsure"`    // a worker that missed an answer said another's success
 
 	Doubled   violations `json:"doubled"`
 	Forbidden violations `json:"outside_the_contract"`
@@ -271,7 +273,7 @@ func (h *history) settleOne(id int64) {
 	delete(h.records, id)
 	h.settled.set(id - h.base)
 	h.mu.Unlock()
-	verdict, story := linearize(r.wanted, r.events)
+	verdict, story := linearize(r.wanted, r.events, h.deaf)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tally.Checked++
@@ -280,6 +282,8 @@ func (h *history) settleOne(id int64) {
 		h.tally.Illegal.add("order %d: %s", id, story)
 	case undecided:
 		h.tally.Undecided++
+	case unsure:
+		h.tally.Unsure++
 	case legal:
 	}
 }

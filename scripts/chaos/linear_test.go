@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+func hears(string, time.Time, time.Time) bool { return false }
+
 // Handmade histories: each event is at a time in milliseconds. A row is seen 20 ms after
 // its trigger.
 
@@ -76,7 +78,7 @@ func TestLinearize(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, story := linearize(noon(-10), tt.events)
+			got, story := linearize(noon(-10), tt.events, hears)
 			if got != tt.want {
 				t.Errorf("it is %d, want %d: %s", got, tt.want, tell(tt.events))
 			}
@@ -84,5 +86,33 @@ func TestLinearize(t *testing.T) {
 				t.Errorf("the story does not tell when it happened: %s", story)
 			}
 		})
+	}
+}
+
+// A worker whose UPDATE had no answer finds the order fulfilled and cannot know by whom.
+func TestLinearize_unknownOutcome(t *testing.T) {
+	t.Parallel()
+	twice := []event{
+		inserted(0), rowAt(10, "a.1", "pending", "processing"), told(11, "a.1", began),
+		rowAt(1000, "b.1", "processing", "processing"), told(1001, "b.1", began), rowAt(1050, "b.1", "processing", "fulfilled"), told(1051, "b.1", said),
+		told(1500, "a.1", said),
+	}
+	var asked []string
+	deaf := func(actor string, from, to time.Time) bool {
+		asked = append(asked, actor)
+		return actor == "a.1" && from.Equal(noon(11)) && to.Equal(noon(1500))
+	}
+	if got, _ := linearize(noon(-10), twice, deaf); got != unsure {
+		t.Errorf("with a missed answer it is %d, want %d", got, unsure)
+	}
+	if len(asked) == 0 {
+		t.Error("nobody asked whether answers were missed")
+	}
+	if got, _ := linearize(noon(-10), twice, hears); got != illegal {
+		t.Errorf("without one it is %d, want %d", got, illegal)
+	}
+	early := append([]event{told(900, "a.1", said)}, twice[:len(twice)-1]...)
+	if got, _ := linearize(noon(-10), early, func(string, time.Time, time.Time) bool { return true }); got != illegal {
+		t.Errorf("said before anybody fulfilled it, it is %d, want %d", got, illegal)
 	}
 }

@@ -59,6 +59,23 @@ func main() {
 // files are where the report goes beside the terminal.
 type files struct{ json, html string }
 
+// site is where the workers run.
+type site struct {
+	compose               bool
+	redisURL, databaseURL string
+}
+
+// open starts the environment, or takes the one that is given.
+func (s site) open(ctx context.Context, p profile, follow func(event)) (environment, error) {
+	switch {
+	case s.compose:
+		return startCompose(ctx, p, follow)
+	case s.redisURL != "":
+		return given{s.redisURL, s.databaseURL}, nil
+	}
+	return startProcesses(ctx, p, follow)
+}
+
 func parse(args []string) (o options, out files, err error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.Uint64Var(&o.seed, "seed", 0, "make the schedule of that run again; 0 draws one")
@@ -66,6 +83,9 @@ func parse(args []string) (o options, out files, err error) {
 	flags.IntVar(&o.rate, "rate", 120, "orders a second")
 	flags.Float64Var(&o.floor, "floor", 50, "orders a second, before and after the faults, below which the run shows nothing")
 	flags.DurationVar(&o.slack, "slack", time.Second, "beyond every bound, for a busy machine")
+	flags.BoolVar(&o.site.compose, "compose", false, "run compose.yaml under a name of its own, in containers")
+	flags.StringVar(&o.site.redisURL, "redis-url", "", "take a Redis, a PostgreSQL and workers that run already, and let them live; their settings must be those of the profile")
+	flags.StringVar(&o.site.databaseURL, "database-url", "", "the PostgreSQL to that Redis, as the owner of the orders table")
 	asDefault := flags.Bool("defaults", false, "run the workers at their default settings; set a duration of minutes")
 	list := flags.String("faults", "all", "which, with commas between; a name or a group (all, worker, redis, postgres, producer, forgetful), ! leaves out:\n"+describe(faults))
 	flags.StringVar(&out.json, "json", "", "write the report to this file as JSON; - is standard output")
@@ -78,6 +98,9 @@ func parse(args []string) (o options, out files, err error) {
 	}
 	if o.duration <= 0 || o.rate <= 0 {
 		return o, out, errors.New("a duration and a rate are more than nothing")
+	}
+	if (o.site.redisURL == "") != (o.site.databaseURL == "") || o.site.compose && o.site.redisURL != "" {
+		return o, out, errors.New("a given environment has a --redis-url and a --database-url")
 	}
 	for o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000_000)
@@ -106,9 +129,11 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 	}
 	r := &report{Seed: o.seed, Repeat: o.command(), Profile: o.profile, Duration: o.duration, Rate: o.rate, Floor: o.floor, Slack: o.slack}
 	a.line("seed %d: the same schedule again, not the same interleaving, by\n  %s", o.seed, r.Repeat)
-	a.line("building the programs, starting a Redis, a PostgreSQL and %d workers that are gone afterwards ...", o.profile.Workers)
+	if o.site.redisURL == "" {
+		a.line("building the programs, starting a Redis, a PostgreSQL and %d workers that are gone afterwards ...", o.profile.Workers)
+	}
 	h := newHistory(o.profile.settle())
-	env, err := startProcesses(ctx, o.profile, h.add)
+	env, err := o.site.open(ctx, o.profile, h.add)
 	if err != nil {
 		return false, err
 	}
@@ -118,12 +143,14 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 		return false, err
 	}
 	defer c.close()
+	o.faults = possible(o.faults, env.Can())
 	p := newProducer(c, h, o.rate)
 	run := &chaos{
 		options: o, clients: c, account: a, env: env, history: h, producer: p, report: r,
 		nemesis: &nemesis{clients: c, env: env, history: h, producer: p, profile: o.profile, tell: a.at, deleted: map[string]bool{}},
 		auditor: &auditor{clients: c, history: h, read: map[int64]bool{}},
 	}
+	h.deaf = run.nemesis.deaf
 	if err := run.run(ctx); err != nil {
 		return false, err
 	}
@@ -145,6 +172,12 @@ func (o options) command() string {
 	}
 	if o.profile.Name == defaults.Name {
 		command += " --defaults"
+	}
+	if o.site.compose {
+		command += " --compose"
+	}
+	if o.site.redisURL != "" {
+		command += " --redis-url ... --database-url ..."
 	}
 	return command
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -36,6 +37,9 @@ type injury struct {
 	Measured bool          `json:"recovery_measured"`
 	Healed   bool          `json:"recovered"`
 	Took     time.Duration `json:"recovery_ns"`
+
+	deafens bool
+	lane    lane
 }
 
 const tries = 5 // of a fault that finds nothing to hit
@@ -77,7 +81,7 @@ func (n *nemesis) attempt(ctx context.Context, a assignment, alone bool) {
 // inject tries a fault once.
 func (n *nemesis) inject(ctx context.Context, a assignment, try uint64, alone bool) (hit bool) {
 	i := &injection{nemesis: n, rng: rand.New(rand.NewPCG(a.seed, try)), worker: n.at(a.lane)}
-	one := injury{Fault: a.fault.name, Victim: a.lane, Alone: alone, Begin: time.Now()}
+	one := injury{Fault: a.fault.name, Victim: a.lane, Alone: alone, Begin: time.Now(), deafens: a.fault.deafens, lane: a.fault.lane}
 	if i.worker != nil {
 		one.Victim = i.worker.Life()
 	}
@@ -133,6 +137,19 @@ func (n *nemesis) steady(ctx context.Context) {
 	}
 	n.history.drop(c)
 }
+
+// deaf reports whether that life may have missed answers of PostgreSQL then: what it did
+// last is of unknown outcome to it.
+func (n *nemesis) deaf(life string, from, to time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.injuries, func(i injury) bool {
+		return i.deafens && (i.lane == onPostgres || slot(i.Victim) == slot(life)) && i.Begin.Before(to) && from.Before(i.End.Add(aftermath))
+	})
+}
+
+// aftermath is for how long after a fault an answer may still be found missing.
+const aftermath = 5 * time.Second
 
 // trouble notes a promise that was broken.
 func (n *nemesis) trouble(format string, args ...any) {

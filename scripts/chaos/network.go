@@ -23,23 +23,23 @@ var networkFaults = []*fault{
 	},
 	{
 		name: "lose-update", about: "PostgreSQL has carried out an UPDATE, its answer is lost", proof: "answers lost",
-		lane: onWorker, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: loseReplies(toPostgres, "", isUpdate, 0),
+		lane: onWorker, deafens: true, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: loseReplies(toPostgres, "", isUpdate, 0),
 	},
 	{
 		name: "tear-update", about: "the answer to an UPDATE ends in its middle", proof: "answers torn",
-		lane: onWorker, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: loseReplies(toPostgres, "", isUpdate, 10),
+		lane: onWorker, deafens: true, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: loseReplies(toPostgres, "", isUpdate, 10),
 	},
 	{
 		name: "slow", about: "everything between a worker and both servers is late and comes byte by byte", proof: "transfers slowed",
-		lane: onWorker, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: slow,
+		lane: onWorker, deafens: true, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: slow,
 	},
 	{
 		name: "black-hole", about: "a worker hears nothing of either server for half a lease", proof: "transfers held up",
-		lane: onWorker, needs: needProxies, lasts: func(p profile) time.Duration { return p.Lease / 2 }, bound: profile.back, inject: blackHole,
+		lane: onWorker, deafens: true, needs: needProxies, lasts: func(p profile) time.Duration { return p.Lease / 2 }, bound: profile.back, inject: blackHole,
 	},
 	{
 		name: "reset", about: "all connections of a worker break, again and again", proof: "connections broken",
-		lane: onWorker, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: reset,
+		lane: onWorker, deafens: true, needs: needProxies, lasts: lasts(time.Second), bound: profile.back, inject: reset,
 	},
 }
 

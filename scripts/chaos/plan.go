@@ -56,7 +56,7 @@ func newPlan(seed uint64, faults []*fault, places []string, p profile, duration 
 			break
 		}
 		had[f] = true
-		made.alone = append(made.alone, assign(rng, f, place(rng, f, places)))
+		made.alone = append(made.alone, assign(rng, f, anyPlace(rng, f, places)))
 	}
 	made.spell = time.Duration(float64(duration) * (1 - aloneShare))
 	for _, l := range lanes(places) {
@@ -106,7 +106,7 @@ func laneOf(name string) lane {
 	return onWorker
 }
 
-func place(rng *rand.Rand, f *fault, places []string) string {
+func anyPlace(rng *rand.Rand, f *fault, places []string) string {
 	if f.lane != onWorker || len(places) == 0 {
 		return string(f.lane)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,23 +10,23 @@ import (
 var postgresFaults = []*fault{
 	{
 		name: "pg-backend-kill", about: "kill -9 of one of PostgreSQL's processes: all of it crashes and recovers", proof: "processes killed",
-		lane: onPostgres, needs: needProcesses, lasts: lasts(2 * time.Second), bound: profile.back, inject: pgBackendKill,
+		lane: onPostgres, deafens: true, needs: needBackends, lasts: lasts(2 * time.Second), bound: profile.back, inject: pgBackendKill,
 	},
 	{
 		name: "pg-kill", about: "kill -9 of all of PostgreSQL; it starts again", proof: "other processes answer",
-		lane: onPostgres, needs: needServers, lasts: lasts(2 * time.Second), bound: profile.back, inject: pgKill,
+		lane: onPostgres, deafens: true, needs: needServers, lasts: lasts(2 * time.Second), bound: profile.back, inject: pgKill,
 	},
 	{
 		name: "pg-terminate", about: "pg_terminate_backend of all connections, again and again", proof: "connections ended",
-		lane: onPostgres, lasts: lasts(time.Second), bound: profile.back, inject: pgTerminate,
+		lane: onPostgres, deafens: true, lasts: lasts(time.Second), bound: profile.back, inject: pgTerminate,
 	},
 	{
 		name: "pg-freeze", about: "PostgreSQL is stopped for three leases", proof: "questions without an answer",
-		lane: onPostgres, needs: needServers, lasts: profile.frozen, bound: profile.back, inject: pgFreeze,
+		lane: onPostgres, deafens: true, needs: needServers, lasts: profile.frozen, bound: profile.back, inject: pgFreeze,
 	},
 	{
 		name: "pg-lock", about: "somebody holds a lock on the orders table for two seconds", proof: "statements that waited",
-		lane: onPostgres, lasts: lasts(2 * time.Second), bound: profile.back, inject: pgLock,
+		lane: onPostgres, deafens: true, lasts: lasts(2 * time.Second), bound: profile.back, inject: pgLock,
 	},
 }
 
@@ -38,7 +37,7 @@ func pgBackendKill(ctx context.Context, i *injection) (wound, error) {
 	if err != nil || len(pids) == 0 {
 		return wound{}, errMissed
 	}
-	if err := syscall.Kill(pids[i.rng.IntN(len(pids))], syscall.SIGKILL); err != nil {
+	if err := i.env.KillBackend(pids[i.rng.IntN(len(pids))]); err != nil {
 		return wound{}, errMissed
 	}
 	if err := i.awaitPostgres(ctx); err != nil {

@@ -53,6 +53,12 @@ func (e *processes) Redis() server       { return e.rig.Redis }
 func (e *processes) Postgres() server    { return e.rig.Postgres }
 func (e *processes) Workers() []worker   { return e.workers }
 
+func (e *processes) Can() need {
+	return needWorkers | needCrashes | needNetworks | needProxies | needServers | needFiles | needBackends | needReconciler
+}
+
+func (e *processes) KillBackend(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
+
 func (e *processes) Close() {
 	if e.rig != nil {
 		e.rig.Close()

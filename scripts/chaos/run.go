@@ -21,6 +21,7 @@ type options struct {
 	slack    time.Duration // beyond every bound, for a busy machine
 	faults   []*fault
 	profile  profile
+	site     site
 }
 
 const (

@@ -34,7 +34,7 @@ var workerFaults = []*fault{
 	},
 	{
 		name: "cut-postgres", about: "a worker is cut off from PostgreSQL, not from Redis, for three leases", proof: "transfers held up",
-		lane: onWorker, needs: needNetworks, lasts: profile.frozen, bound: profile.back, inject: cutPostgres,
+		lane: onWorker, deafens: true, needs: needNetworks, lasts: profile.frozen, bound: profile.back, inject: cutPostgres,
 	},
 }
 
