@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ func startCompose(ctx context.Context, p profile, follow func(event)) (_ environ
 	env := &compose{project: fmt.Sprintf("fulfillment-chaos-%d", os.Getpid())}
 	env.vars = append([]string{
 		"COMPOSE_PROJECT_NAME=" + env.project, "VERSION=chaos-" + strconv.Itoa(os.Getpid()), "COMPOSE_PROGRESS=quiet",
-		"COMPOSE_PROFILES=", "QUEUE_NAME=", "POSTGRES_PASSWORD=orders", "FULFILLMENT_WORKER_PASSWORD=fulfillment_worker",
+		"POSTGRES_PASSWORD=orders", "FULFILLMENT_WORKER_PASSWORD=fulfillment_worker",
 	}, p.settings()...)
 	defer func() {
 		if err != nil {
@@ -110,7 +111,8 @@ func freePort() (int, error) {
 
 func (e *compose) compose(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose", "--file", "compose.yaml", "--file", e.override}, args...)...)
-	cmd.Env = append(os.Environ(), e.vars...)
+	inherited := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMPOSE_") || strings.HasPrefix(v, "QUEUE_NAME=") })
+	cmd.Env = append(inherited, e.vars...)
 	return output(cmd)
 }
 
