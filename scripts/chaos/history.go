@@ -132,6 +132,13 @@ func newHistory(settle time.Duration) *history {
 	return &history{settle: settle, records: map[int64]*record{}, begin: time.Now(), sessions: map[string]string{}}
 }
 
+// start begins to count the seconds.
+func (h *history) start() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.begin = time.Now()
+}
+
 // want notes that the producer asks for an order.
 func (h *history) want(id int64) {
 	h.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"slices"
 	"time"
 )
@@ -72,8 +73,11 @@ func (s scale) x(t time.Time) float64 {
 
 // span is a bar from one time to another, wide enough to be seen.
 func (s scale) span(from, to time.Time, y, h float64, text string) bar {
-	return bar{X: s.x(from), Y: y, W: max(2, s.x(to)-s.x(from)), H: h, Text: text}
+	return bar{X: round(s.x(from)), Y: round(y), W: round(max(2, s.x(to)-s.x(from))), H: round(h), Text: text}
 }
+
+// round leaves no more digits than can be seen.
+func round(x float64) float64 { return math.Round(10*x) / 10 }
 
 func (r *report) draw() drawing {
 	d := drawing{report: r, Title: "BAD", Figures: r.figures(), Missing: r.notDrawn(), Most: 1}
@@ -104,13 +108,13 @@ func (d *drawing) drawThroughput(s scale) {
 		from := s.begin.Add(time.Duration(first) * time.Second)
 		h := plotHeight * float64(sum) / float64(len(part)) / float64(d.Most)
 		b := s.span(from, from.Add(time.Duration(len(part))*time.Second), 10+plotHeight-h, h, "")
-		b.W = max(1, b.W-0.5)
+		b.W = round(max(1, b.W-0.5))
 		b.Text = fmt.Sprintf("%d orders/s at %s", sum/len(part), s.clock(from))
 		d.Bars = append(d.Bars, b)
 	}
 	for n := range 11 {
 		at := s.begin.Add(s.whole * time.Duration(n) / 10)
-		d.Ticks = append(d.Ticks, tick{s.x(at), s.clock(at)})
+		d.Ticks = append(d.Ticks, tick{round(s.x(at)), s.clock(at)})
 	}
 }
 

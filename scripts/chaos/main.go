@@ -146,7 +146,9 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 	o.faults = possible(o.faults, env.Can())
 	p := newProducer(c, h, o.rate)
 	run := &chaos{
-		options: o, clients: c, account: a, env: env, history: h, producer: p, report: r,
+		options: o, clients: c, account: a, env: env, history: h,
+		plan:     newPlan(o.seed, o.faults, placesOf(env), o.profile, o.duration),
+		producer: p, report: r,
 		nemesis: &nemesis{clients: c, env: env, history: h, producer: p, profile: o.profile, tell: a.at, deleted: map[string]bool{}},
 		auditor: &auditor{clients: c, history: h, read: map[int64]bool{}},
 	}
@@ -154,7 +156,7 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 	if err := run.run(ctx); err != nil {
 		return false, err
 	}
-	r.Kinds = sumKinds(o.faults, newPlan(o.seed, o.faults, run.places(), o.profile, o.duration).kinds(), r.Injuries, o.profile)
+	r.Kinds = sumKinds(o.faults, run.plan.kinds(), r.Injuries, o.profile)
 	r.Verdict = r.judge()
 	r.print(a)
 	return r.Verdict.Good, r.write(out)

@@ -36,6 +36,7 @@ type chaos struct {
 	*account
 
 	env      environment
+	plan     plan
 	history  *history
 	producer *producer
 	nemesis  *nemesis
@@ -61,7 +62,8 @@ func (c *chaos) run(ctx context.Context) (err error) {
 	defer followers.Wait()
 	defer stopFollowing()
 
-	c.report.Begin = time.Now()
+	c.report.Begin, c.midnight = time.Now(), time.Now()
+	c.history.start()
 	if err := c.load(ctx); err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ func (c *chaos) load(ctx context.Context) error {
 	c.report.Before = c.throughput(ctx)
 	c.line("\n%d orders/s come in, %.0f/s are fulfilled; one fault at a time", c.rate, c.report.Before)
 	begin := time.Now()
-	c.nemesis.carryOut(ctx, newPlan(c.seed, c.faults, c.places(), c.profile, c.duration))
+	c.nemesis.carryOut(ctx, c.plan)
 	c.report.During = c.history.rate(begin, time.Now())
 	c.report.FaultsBegin, c.report.FaultsEnd = begin, time.Now()
 	c.line("\nthe faults are over")
@@ -237,9 +239,9 @@ func (c *chaos) marks(ctx context.Context, key string) (digests []string, known 
 	return digests, err == nil || errors.Is(err, redis.Nil)
 }
 
-func (c *chaos) places() []string {
-	var names []string
-	for _, w := range c.env.Workers() {
+// placesOf are the names of the workers' places.
+func placesOf(env environment) (names []string) {
+	for _, w := range env.Workers() {
 		names = append(names, w.Name())
 	}
 	return names
