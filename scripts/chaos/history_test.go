@@ -16,7 +16,7 @@ import (
 // it.
 func lived(events ...event) *history {
 	h := newHistory(time.Minute)
-	h.base, h.deaf = 10, hears
+	h.base, h.deaf, h.logs = 10, hears, true
 	h.want(17)
 	h.records[17].wanted = noon(-10)
 	for _, e := range events {
@@ -92,6 +92,17 @@ func TestHistory_late(t *testing.T) {
 	}
 }
 
+// Where nobody's log is read, rows alone are no history to check.
+func TestHistory_withoutLogs(t *testing.T) {
+	t.Parallel()
+	h := lived(inserted(0), rowAt(10, "a", "pending", "processing"), rowAt(50, "a", "processing", "fulfilled"))
+	h.logs = false
+	h.sweep(true)
+	if got, _, _ := h.sum(); got.Checked != 0 || got.Illegal.Count != 0 || got.Fulfilled != 1 {
+		t.Errorf("the tally is %+v", got)
+	}
+}
+
 func TestHistory_keepsWhatIsNotQuiet(t *testing.T) {
 	t.Parallel()
 	h := lived(plainLife...)
@@ -146,13 +157,16 @@ func TestCures(t *testing.T) {
 	}
 
 	c := n.heirs([]string{message(1, 0), message(2, 0), "poison"}, "a.1", noon(0))
-	at(100, 1, "a.1", began) // the dead one's last words
-	at(-5, 2, "b.1", began)  // before its death
-	at(200, 2, "b.1", began)
+	at(200, 1, "b.1", began)
+	at(250, 2, "a.1", began) // the dead one's last words
 	if got := took(c); got != -1 {
 		t.Errorf("with one order in nobody's hand it has healed after %v", got)
 	}
-	at(300, 1, "b.1", saw)
+	at(-5, 2, "b.1", began) // before the death
+	if got := took(c); got != -1 {
+		t.Errorf("with one order in nobody's hand since it has healed after %v", got)
+	}
+	at(300, 2, "b.1", saw)
 	if got := took(c); got != 300*time.Millisecond {
 		t.Errorf("it has healed after %v, want 300ms", got)
 	}

@@ -131,11 +131,10 @@ type span struct {
 
 // spans says when each event can have taken effect. A row does so between its trigger
 // and its commit; the next row of the order waits for that. What a worker tells became
-// true after it told of the order the last time.
+// true at some time before.
 func spans(wanted time.Time, events []event) []span {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
-	told := map[string]time.Time{}
 	var all []span
 	last := -1 // row
 	for _, e := range events {
@@ -146,11 +145,6 @@ func spans(wanted time.Time, events []event) []span {
 				all[last].ret = e.at
 			}
 			last = len(all)
-		} else {
-			if before, ok := told[e.actor]; ok {
-				s.call = before
-			}
-			told[e.actor] = e.at
 		}
 		s.ret = latest(s.ret, s.call)
 		all = append(all, s)

@@ -21,6 +21,11 @@ func rowAt(ms int, actor, old, new string) event {
 	return event{what: row, actor: actor, at: noon(ms), seen: noon(ms + 20), old: old, new: new}
 }
 
+func late(row event) event {
+	row.seen = row.seen.Add(time.Hour)
+	return row
+}
+
 func told(ms int, actor string, w what) event { return event{what: w, actor: actor, at: noon(ms)} }
 
 func TestLinearize(t *testing.T) {
@@ -64,11 +69,20 @@ func TestLinearize(t *testing.T) {
 		{"it is said before the commit", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(40, "a", said), finish(50, "a")}, illegal},
 		{"it is said and never done", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(40, "a", said)}, illegal},
 		{"the work begins without a claim", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(12, "b", began), finish(50, "a"), told(51, "a", said)}, illegal},
+		{"the work begins on another's claim", []event{
+			inserted(0), claim(10, "a"), told(12, "b", began), takeOver(1000, "b"), told(1001, "b", began), finish(1050, "b"), told(1051, "b", said),
+		}, illegal},
 		{"the work begins before the claim", []event{inserted(0), told(5, "a", began), claim(10, "a"), finish(50, "a"), told(51, "a", said)}, illegal},
 		{"the work begins twice after one claim", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(20, "a", began), finish(50, "a"), told(51, "a", said)}, illegal},
 		{"it is fulfilled without any work", []event{inserted(0), claim(10, "a"), finish(50, "a"), told(51, "a", said)}, illegal},
 		{"it is fulfilled by a former holder", []event{
 			inserted(0), claim(10, "a"), told(11, "a", began), takeOver(1000, "b"), told(1001, "b", began), finish(1050, "a"), told(1051, "a", said),
+		}, illegal},
+		{"it is fulfilled by a former holder who does not say so", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), takeOver(1000, "b"), told(1001, "b", began), finish(1050, "a"),
+		}, illegal},
+		{"a former holder fulfils it, and the audit is read late", []event{
+			inserted(0), claim(10, "a"), told(11, "a", began), late(takeOver(1000, "b")), told(1002, "b", began), late(takeOver(1010, "c")), late(finish(1050, "b")),
 		}, illegal},
 		{"a message is dropped before the order is fulfilled", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(30, "b", saw), finish(50, "a"), told(51, "a", said)}, illegal},
 		{"a holder believes that it is superseded", []event{inserted(0), claim(10, "a"), told(11, "a", began), told(30, "a", superseded), finish(50, "a"), told(51, "a", said)}, illegal},

@@ -152,7 +152,7 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 		nemesis: &nemesis{clients: c, env: env, history: h, producer: p, profile: o.profile, tell: a.at, deleted: map[string]bool{}},
 		auditor: &auditor{clients: c, history: h, read: map[int64]bool{}},
 	}
-	h.deaf = run.nemesis.deaf
+	h.deaf, h.logs = run.nemesis.deaf, len(env.Workers()) > 0
 	if err := run.run(ctx); err != nil {
 		return false, err
 	}

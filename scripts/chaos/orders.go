@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 var producerFaults = []*fault{
@@ -195,39 +197,49 @@ func poisons(kind int, order int64, mark string) string {
 	return kinds[kind%len(kinds)]
 }
 
-// forgotten notes that Redis has lost what it knew.
-func (p *producer) forgotten() {
+// forgotten notes that Redis has lost those messages, or without any that it may have
+// lost whatever it knew.
+func (p *producer) forgotten(payloads ...string) {
 	p.letters.mu.Lock()
 	defer p.letters.mu.Unlock()
-	p.letters.forgot = time.Now()
+	if len(payloads) == 0 {
+		p.letters.forgot = time.Now()
+	}
+	for _, payload := range payloads {
+		if l, ours := p.letters.pushed[payload]; ours {
+			l.sure = false
+			p.letters.pushed[payload] = l
+		}
+	}
 }
 
 // burials compares the dead letters, from that id on, with the poison.
-func (p *producer) burials(ctx context.Context, from string) (b burials, err error) {
+func (p *producer) burials(ctx context.Context, from string) (burials, error) {
 	found, err := p.rdb.XRange(ctx, deadKey, "("+from, "+").Result()
-	if err != nil {
-		return b, err
-	}
-	p.letters.mu.Lock()
-	defer p.letters.mu.Unlock()
+	return p.letters.count(found), err
+}
+
+func (l *letters) count(found []redis.XMessage) (b burials) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	times := map[string]int{}
 	for _, letter := range found {
 		payload, _ := letter.Values["payload"].(string)
 		times[payload]++
-		if _, ours := p.letters.pushed[payload]; !ours {
+		if _, ours := l.pushed[payload]; !ours {
 			b.Strange.add("%q: %v, %v", payload, letter.Values["reason"], letter.Values["error"])
 		} else if times[payload] > 1 {
 			b.Doubled.add("%q", payload)
 		}
 	}
 	b.Buried = len(found)
-	for payload, l := range p.letters.pushed {
-		if l.sure {
+	for payload, poison := range l.pushed {
+		if poison.sure {
 			b.Pushed++
 		}
-		if l.sure && times[payload] == 0 && l.at.After(p.letters.forgot) {
+		if poison.sure && times[payload] == 0 && poison.at.After(l.forgot) {
 			b.Missing++
 		}
 	}
-	return b, nil
+	return b
 }

@@ -188,7 +188,7 @@ func redisDelQueue(ctx context.Context, i *injection) (wound, error) {
 		i.deleted[hex.EncodeToString(sum[:])] = true
 	}
 	i.mu.Unlock()
-	i.producer.forgotten()
+	i.producer.forgotten(gone.Val()...)
 	return wound{len(gone.Val()), i.these(i.history.open(), time.Now())}, nil
 }
 
