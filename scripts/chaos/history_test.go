@@ -198,10 +198,10 @@ func TestHeard(t *testing.T) {
 		"Order was fulfilled by its new holder, nothing changed":       saw,
 		"Order was taken over, nothing changed":                        superseded,
 		"Fulfillment Worker started, consuming from fulfillment_queue": joined,
-		"joined anew":                              joined,
-		"reaped a dead worker":                     reaped,
+		"joined anew":          joined,
+		"reaped a dead worker": reaped,
 		"Order 17 taken over from a former holder": other,
-		"anything else":                            other,
+		"anything else": other,
 	} {
 		if got := heard("a.1", rig.Line{Message: text}).what; got != want {
 			t.Errorf("%q is %v, want %v", text, got, want)
