@@ -164,7 +164,7 @@ func (h *history) add(e event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.follow(e)
-	if r := h.records[e.order]; r != nil {
+	if r := h.records[e.order]; r != nil && e.what != other {
 		h.note(r, e)
 	} else if e.order != 0 && h.settled.has(e.order-h.base) {
 		h.late(e)

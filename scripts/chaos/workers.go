@@ -12,8 +12,12 @@ var workerFaults = []*fault{
 		lane: onWorker, needs: needWorkers, lasts: lasts(time.Second), bound: profile.takenOver, inject: kill,
 	},
 	{
-		name: "freeze", about: "a worker is stopped for three leases and goes on as a zombie", proof: "messages in its hand",
+		name: "freeze", about: "a worker is stopped for three leases and goes on", proof: "messages in its hand",
 		lane: onWorker, needs: needWorkers, lasts: profile.frozen, bound: profile.takenOver, inject: freeze,
+	},
+	{
+		name: "zombie", about: "a worker is stopped until another has begun one of its orders, and goes on at that moment", proof: "messages in its hand",
+		lane: onWorker, needs: needWorkers, lasts: profile.takenOver, bound: profile.takenOver, inject: zombie,
 	},
 	{
 		name: "roll", about: "SIGTERM to a busy worker; it must exit 0 in time; another is started", proof: "messages in its hand",
@@ -78,6 +82,35 @@ func freeze(ctx context.Context, i *injection) (wound, error) {
 		return wound{}, err
 	}
 	return i.silence(ctx, instance, i.worker.Freeze, func() error { return i.worker.Thaw() })
+}
+
+// zombie lets two workers have one order in hand: only the token tells whose it is.
+func zombie(ctx context.Context, i *injection) (wound, error) {
+	instance, err := i.busy(ctx)
+	if err != nil {
+		return wound{}, err
+	}
+	since := time.Now()
+	if err := i.worker.Freeze(); err != nil {
+		return wound{}, err
+	}
+	held, _ := i.held(ctx, instance)
+	theirs := map[int64]bool{}
+	for _, payload := range held {
+		theirs[orderOf(payload)] = true
+	}
+	dead := i.worker.Life()
+	heir := i.history.watch(func(e event) bool { return e.what == began && e.actor != dead && theirs[e.order] && e.at.After(since) })
+	defer i.history.forget(heir)
+	cure := i.heirs(held, dead, since)
+	select {
+	case <-heir.done:
+		return wound{len(held), cure}, i.worker.Thaw()
+	case <-ctx.Done():
+	case <-time.After(2 * i.profile.takenOver()):
+	}
+	i.history.drop(cure)
+	return wound{}, i.worker.Thaw()
 }
 
 func cutRedis(ctx context.Context, i *injection) (wound, error) {
