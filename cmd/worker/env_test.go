@@ -103,6 +103,7 @@ type worker struct {
 	mu    sync.Mutex
 	lines []line
 	raw   []string
+	dying bool // its runtime may have something to say
 }
 
 // line is a line of its log.
@@ -121,14 +122,19 @@ type line struct {
 // start runs a worker with further settings; it is killed when the test ends.
 func (s *site) start(env ...string) *worker { return s.startBuild("", env...) }
 
-// startCrashing runs a worker that dies at that crash point.
+// startCrashing runs a worker that dies, or freezes, at that crash point.
 func (s *site) startCrashing(point string, env ...string) *worker {
 	return s.startBuild("torture", append(env, "CRASHPOINT="+point)...)
 }
 
 func (s *site) startBuild(tags string, env ...string) *worker {
 	s.Helper()
-	w := &worker{t: s.T, cmd: exec.Command(build(s.T, tags)), done: make(chan struct{})}
+	return s.startBinary(build(s.T, tags), env...)
+}
+
+func (s *site) startBinary(path string, env ...string) *worker {
+	s.Helper()
+	w := &worker{t: s.T, cmd: exec.Command(path), done: make(chan struct{})}
 	w.cmd.Env = append(append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"), s.env...), env...)
 	out, in, err := os.Pipe()
 	must(s, err)
@@ -168,11 +174,19 @@ func (w *worker) read(r io.ReadCloser) {
 		if err == nil {
 			w.lines = append(w.lines, l)
 		}
+		dying := w.dying
 		w.mu.Unlock()
-		if err != nil {
+		if err != nil && !dying {
 			w.t.Errorf("not a line of JSON: %s", lines.Text())
 		}
 	}
+}
+
+// mayDieTalking allows lines that are no JSON: Go's runtime tells how a process dies.
+func (w *worker) mayDieTalking() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dying = true
 }
 
 func (w *worker) dump() {

@@ -2,8 +2,6 @@ package main_test
 
 import (
 	"fmt"
-	"net"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -302,48 +300,30 @@ func TestWorker_tellsItsHealth(t *testing.T) {
 	t.Parallel()
 	redis, postgres := testenv.OwnRedis(t), testenv.OwnPostgres(t)
 	s := siteAt(t, redis.URL(), "q", postgres.URL("orders"))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := l.Addr().String()
-	must(t, l.Close())
-	w := s.start("HTTP_ADDR=" + addr)
+	h := newHealth(t)
+	w := s.start(h.setting())
 	w.awaitStart()
-	status := func(path string) int {
-		resp, err := http.Get("http://" + addr + path)
-		if err != nil {
-			return 0
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode
-	}
-	ready := func(want int) {
-		t.Helper()
-		testenv.Eventually(t, 2*time.Second, fmt.Sprintf("/readyz answering %d", want), func() bool { return status("/readyz") == want })
-		if got := status("/healthz"); got != 200 {
-			t.Errorf("/healthz answers %d, want 200: a restart would not help", got)
-		}
-	}
-	ready(200)
+	h.ready(200)
 	redis.Kill()
-	ready(503)
+	h.ready(503)
 	must(t, redis.Restart())
-	ready(200)
+	h.ready(200)
 	must(t, redis.Pause())
-	ready(503)
+	h.ready(503)
 	must(t, redis.Resume())
-	ready(200)
+	h.ready(200)
 	must(t, s.rdb.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
-	ready(503)
+	h.ready(503)
 	must(t, s.rdb.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
-	ready(200)
+	h.ready(200)
 	postgres.Kill()
-	ready(503)
+	h.ready(503)
 	must(t, postgres.Restart())
-	ready(200)
+	h.ready(200)
 	must(t, postgres.Pause())
-	ready(503)
+	h.ready(503)
 	must(t, postgres.Resume())
-	ready(200)
+	h.ready(200)
 	if code := stop(w); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

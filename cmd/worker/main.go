@@ -143,7 +143,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		if err := reach(ctx, cfg, orders, rdb, log); err != nil {
 			return err
 		}
-		group.Go(func() error { return orders.Watch(ctx) })
+		group.Go(func() error { return orders.Watch(serving) }) // orders in hand need it to the end
 		group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
 		group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
 		if cfg.Reconciles() {

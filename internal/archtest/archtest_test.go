@@ -44,6 +44,7 @@ var mayImport = map[string]string{
 	"internal/reconcile": "crash db logger order outage queue",
 
 	"internal/archtest": "",
+	"internal/model":    "",
 	"internal/proxy":    "",
 	"internal/rig":      "servers",
 	"internal/servers":  "",
@@ -58,6 +59,7 @@ var knows = map[string]string{
 	"internal/fulfil": "",
 	"internal/httpd":  "",
 	"internal/logger": "",
+	"internal/model":  "",
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
 	"internal/proxy":  "",
@@ -328,4 +330,85 @@ func rightTree() fstest.MapFS {
 		tree[dir+"/"+file] = &fstest.MapFile{Data: []byte(source)}
 	}
 	return tree
+}
+
+// byServersClocks are the packages that talk to Redis, PostgreSQL and FULFILLMENT_URL.
+// This machine's clock may be off: they measure with it, but neither tell others the time
+// of day nor compare it to theirs.
+var byServersClocks = []string{"internal/db", "internal/fulfil", "internal/outage", "internal/queue", "internal/reconcile"}
+
+// tellsTime are the methods that make a time of day of a time.Time.
+var tellsTime = []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local"}
+
+// clockFaults says where a file may use this machine's time of day. Times that came from a
+// server are not told apart: the function that handles them is named in except.
+func clockFaults(file *ast.File, except ...string) (faults []string) {
+	for _, decl := range file.Decls {
+		fn, ok := decl.(*ast.FuncDecl)
+		if !ok || slices.Contains(except, fn.Name.Name) {
+			continue
+		}
+		ast.Inspect(fn, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			callee, ok := call.Fun.(*ast.SelectorExpr)
+			switch {
+			case !ok:
+			case isTime(callee, "Until"):
+				faults = append(faults, fn.Name.Name+" calls time.Until")
+			case len(call.Args) == 0 && slices.Contains(tellsTime, callee.Sel.Name):
+				faults = append(faults, fn.Name.Name+" calls "+callee.Sel.Name)
+			case callee.Sel.Name == "Format", callee.Sel.Name == "AppendFormat":
+				faults = append(faults, fn.Name.Name+" calls "+callee.Sel.Name)
+			}
+			for _, arg := range call.Args {
+				if inner, ok := arg.(*ast.CallExpr); ok {
+					if sel, ok := inner.Fun.(*ast.SelectorExpr); ok && isTime(sel, "Now") {
+						faults = append(faults, fn.Name.Name+" passes time.Now() on")
+					}
+				}
+			}
+			return true
+		})
+	}
+	return faults
+}
+
+func isTime(s *ast.SelectorExpr, name string) bool {
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == "time" && s.Sel.Name == name
+}
+
+func TestArchitecture_goesByServersClocks(t *testing.T) {
+	t.Parallel()
+	pkgs, err := parse(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range byServersClocks {
+		for _, file := range pkgs[dir].code {
+			for _, fault := range clockFaults(file, "reapAll") { // by Redis's clock
+				t.Errorf("%s: %s", dir, fault)
+			}
+		}
+	}
+	for source, want := range map[string]bool{
+		`at := time.Now(); _ = time.Since(at)`:             false,
+		`send(time.Now())`:                                 true,
+		`at := time.Now(); send(at.UnixMilli())`:           true,
+		`at := time.Now(); send(at.Format(time.RFC3339))`:  true,
+		`if time.Until(deadline) > 0 { return }`:           true,
+		`at := time.Now(); send(at.UTC())`:                 true,
+		`silent := time.Since(last); log(silent.Round(1))`: false,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+source+" }", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := clockFaults(file); (len(found) > 0) != want {
+			t.Errorf("in %q it finds %q", source, found)
+		}
+	}
 }

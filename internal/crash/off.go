@@ -2,5 +2,5 @@
 
 package crash
 
-// At is a point at which the process may be made to die.
+// At is a point at which the process may be made to die, or to freeze.
 func At(string) {}

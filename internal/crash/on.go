@@ -3,7 +3,9 @@
 package crash
 
 import (
+	"cmp"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -11,21 +13,29 @@ import (
 )
 
 var (
-	target, nth, _ = strings.Cut(os.Getenv("CRASHPOINT"), ":")
-	passed         atomic.Int64
+	target, after, _ = strings.Cut(os.Getenv("CRASHPOINT"), ":")
+	nth, action, _   = strings.Cut(after, ":")
+	want, _          = strconv.ParseInt(cmp.Or(nth, "1"), 10, 64)
+	passed           atomic.Int64
 )
 
-// At is a point at which the process may be made to die.
+// At is a point at which the process may be made to die, or to freeze.
 func At(point string) {
-	if point != target {
+	if point != target || passed.Add(1) != want {
 		return
 	}
-	want, err := strconv.ParseInt(nth, 10, 64)
-	if err != nil {
-		want = 1
+	if action == "stop" {
+		freeze()
+		return // somebody has sent SIGCONT
 	}
-	if passed.Add(1) == want {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // nothing more is done
-	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {} // nothing more is done
+}
+
+// freeze stops the process, this thread first: a signal to the process may be taken by
+// another thread, and this one would go on a little.
+func freeze() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = syscall.Tgkill(os.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
 }

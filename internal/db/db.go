@@ -34,10 +34,11 @@ import (
 )
 
 const (
-	pingEvery        = time.Second     // pause between two looks whether PostgreSQL answers
+	pingEvery        = time.Second     // pause between two looks whether PostgreSQL is of use
 	pingTimeout      = time.Second     // for its answer
 	statementTimeout = 5 * time.Second // for any other
 	closeTime        = 100 * time.Millisecond
+	trusted          = 100 * time.Millisecond // how long a connection may be idle and still be used without a look
 )
 
 // Orders is the orders table.
@@ -46,8 +47,10 @@ type Orders struct {
 	log       *slog.Logger
 	abandoned time.Duration
 
+	suspicion chan struct{} // asks Watch for a look at once
+
 	mu   sync.Mutex
-	open chan struct{} // closed while PostgreSQL answers
+	open chan struct{} // closed while PostgreSQL is of use
 	away bool
 }
 
@@ -57,6 +60,7 @@ type Orders struct {
 // Of cfg it takes where to connect, as whom, and how many connections.
 func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Orders, error) {
 	cfg.PingTimeout = pingTimeout
+	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > trusted }
 	cfg.ConnConfig.ConnectTimeout = statementTimeout
 	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
 	// Ages of rows are compared to the server's clock, in one time zone for all.
@@ -68,30 +72,48 @@ func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Order
 	if err != nil {
 		return nil, errors.New("the pool's settings do not fit each other")
 	}
-	o := &Orders{pool: pool, log: log, abandoned: abandoned, open: make(chan struct{})}
+	o := &Orders{pool: pool, log: log, abandoned: abandoned, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
 	close(o.open)
 	return o, nil
 }
 
-// ErrRights means that the role may not do what the worker has to.
-var ErrRights = errors.New("the role needs SELECT and UPDATE (status, updated_at) on orders")
+const insufficientPrivilege = "42501"
+
+// What keeps a server that answers from being of use.
+var (
+	ErrRights   = errors.New("the role needs SELECT and UPDATE (status, updated_at) on orders")
+	ErrReadOnly = errors.New("it is read-only: a standby, or default_transaction_read_only is on")
+)
 
 // Reach waits until the orders table can be read and updated, or ctx is done; its
-// error says then what was wrong last. It tries at least once.
+// error says then what was wrong last. It tries at least once. Settings by which
+// PostgreSQL may lose what it confirms are warned of.
 func (o *Orders) Reach(ctx context.Context) error {
 	return outage.Ride(ctx, o.log, "reach the orders table", func() error {
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 		defer cancel()
-		var enough bool
-		err := o.pool.QueryRow(attempt, `
-			SELECT has_table_privilege('orders', 'SELECT')
-				AND has_column_privilege('orders', 'status', 'UPDATE')
-				AND has_column_privilege('orders', 'updated_at', 'UPDATE')`).Scan(&enough)
-		if err == nil && !enough {
-			return ErrRights // somebody may still be setting it up
+		if err := o.fit(attempt); err != nil {
+			return err // somebody may still be setting it up
 		}
-		return err
+		return o.warnOfLoss(attempt)
 	})
+}
+
+// fit returns nil if orders can be read and updated now. It meets a lock on the whole
+// table, as each order would.
+func (o *Orders) fit(ctx context.Context) error {
+	var readOnly, enough bool
+	err := o.query(ctx, []any{&readOnly, &enough}, `
+		SELECT current_setting('transaction_read_only')::bool,
+			has_column_privilege('orders', 'status', 'UPDATE') AND has_column_privilege('orders', 'updated_at', 'UPDATE')
+		FROM (VALUES (1)) AS one LEFT JOIN orders ON false`)
+	switch {
+	case sqlState(err) == insufficientPrivilege, err == nil && !enough:
+		return ErrRights
+	case err == nil && readOnly:
+		return ErrReadOnly
+	}
+	return err
 }
 
 // Close closes the pool, but waits no longer than a moment for statements that still
@@ -108,14 +130,20 @@ func (o *Orders) Close() {
 	}
 }
 
-// Ping asks PostgreSQL for any answer, and gives it a second.
+// Ping asks PostgreSQL whether orders can be read and updated now, and gives it a second.
+// A server that answers and refuses to write, as a standby does, is of no use.
 func (o *Orders) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	return o.pool.Ping(ctx)
+	err := o.fit(ctx)
+	if err != nil && isUnknown(err) && ctx.Err() == nil {
+		o.pool.Reset() // that connection broke, and so may have the others: ask over a new one
+		err = o.fit(ctx)
+	}
+	return err
 }
 
-// Available returns a channel that is closed while PostgreSQL answers: nobody should
+// Available returns a channel that is closed while PostgreSQL is of use: nobody should
 // begin what needs it before. Watch must run for it to be true.
 func (o *Orders) Available() <-chan struct{} {
 	o.mu.Lock()
@@ -123,7 +151,9 @@ func (o *Orders) Available() <-chan struct{} {
 	return o.open
 }
 
-// Watch keeps Available true to the facts until ctx is done, and returns nil.
+// Watch keeps Available true to the facts until ctx is done, and returns nil. It must run
+// as long as anybody claims or finishes: while PostgreSQL is away they leave it to Watch
+// to knock, or every order in hand would.
 func (o *Orders) Watch(ctx context.Context) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
@@ -132,6 +162,7 @@ func (o *Orders) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-o.suspicion:
 		}
 		err := o.Ping(ctx)
 		if ctx.Err() == nil {
@@ -148,17 +179,21 @@ func (o *Orders) setAway(ctx context.Context, err error) {
 		o.away = away
 		if away {
 			o.open = make(chan struct{})
-			o.log.WarnContext(ctx, "PostgreSQL gives no answer, claiming stops", "error", err)
+			o.log.WarnContext(ctx, "PostgreSQL is of no use, claiming stops", "error", err)
 		} else {
 			close(o.open)
-			o.log.InfoContext(ctx, "PostgreSQL answers again, claiming goes on")
+			o.log.InfoContext(ctx, "PostgreSQL is of use again, claiming goes on")
 		}
 	}
 }
 
-// try runs one attempt of op under a time-out that no end of ctx cuts short: an
-// answer that is not waited for is an unknown outcome.
+// try runs one attempt of op, once PostgreSQL is of use or ctx is done, under a time-out
+// that no end of ctx cuts short: an answer that is not waited for is an unknown outcome.
 func (o *Orders) try(ctx context.Context, op func(context.Context) error) error {
+	select {
+	case <-o.Available():
+	case <-ctx.Done():
+	}
 	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer cancel()
 	err := op(attempt)
@@ -167,8 +202,10 @@ func (o *Orders) try(ctx context.Context, op func(context.Context) error) error 
 		return nil
 	case isVerdict(err), ownFault(err):
 		return outage.Stop(err)
-	case !errors.Is(err, context.DeadlineExceeded) && sqlState(err) == "": // late may be a lock's fault: Watch knows
-		o.setAway(ctx, err)
+	}
+	select {
+	case o.suspicion <- struct{}{}:
+	default: // Watch is about to look
 	}
 	return err
 }
@@ -203,12 +240,17 @@ func ownFault(err error) bool {
 	return false
 }
 
+// unsentError is why there was no connection to send a statement over.
+type unsentError struct{ error }
+
+func (e *unsentError) Unwrap() error { return e.error }
+
 // isUnknown reports whether err leaves open if the statement was carried out: it was
 // sent, and err is no answer of PostgreSQL, or the one of a server that breaks off
 // (class 57P).
 func isUnknown(err error) bool {
-	var unreached *pgconn.ConnectError
-	if isVerdict(err) || errors.As(err, &unreached) || pgconn.SafeToRetry(err) {
+	var unsent *unsentError
+	if isVerdict(err) || errors.As(err, &unsent) || pgconn.SafeToRetry(err) {
 		return false
 	}
 	code := sqlState(err)
@@ -216,10 +258,11 @@ func isUnknown(err error) bool {
 }
 
 // isRefusal reports whether err is an answer that says what must be mended, rather than
-// a sign of an outage: connections, resources, an operator's intervention.
+// a sign of an outage or of bad luck: connections, a transaction that met another,
+// resources, an operator's intervention.
 func isRefusal(err error) bool {
 	switch class(sqlState(err)) {
-	case "", "08", "53", "57":
+	case "", "08", "40", "53", "57":
 		return false
 	}
 	return true

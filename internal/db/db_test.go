@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"fulfillment-worker/internal/testenv"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -61,6 +63,13 @@ func openAt(t *testing.T, url string, conns int32) *db.Orders {
 	must(t, err)
 	t.Cleanup(orders.Close)
 	must(t, orders.Reach(t.Context()))
+	ctx, stop := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { _ = orders.Watch(ctx) })
+	t.Cleanup(func() {
+		stop()
+		watch.Wait()
+	})
 	return orders
 }
 
@@ -250,36 +259,89 @@ func (b *bench) throughProxy(t *testing.T) (*db.Orders, *testenv.Proxy) {
 	query := u.Query()
 	query.Set("default_query_exec_mode", "exec")
 	u.RawQuery = query.Encode()
-	return openAt(t, u.String(), 2), proxy
+	return openAt(t, u.String(), 10), proxy
 }
 
-// Each statement's answer is lost once: what was carried out must be found out, and
-// must not be taken for a refusal or done twice.
+// ways are how a request or its answer may be lost.
+var ways = []struct {
+	name string
+	lose func(p *testenv.Proxy, n int, statement string)
+}{
+	{"the answer is lost", func(p *testenv.Proxy, n int, statement string) { p.LoseReplies(n, statement, nil) }},
+	{"the answer is lost to a reset", func(p *testenv.Proxy, n int, statement string) {
+		p.ResetOnLoss()
+		p.LoseReplies(n, statement, nil)
+	}},
+	{"the answer is torn", func(p *testenv.Proxy, n int, statement string) { p.TearReplies(n, 7, statement, nil) }},
+	{"the request is lost", func(p *testenv.Proxy, n int, statement string) { p.LoseRequests(n, statement) }},
+}
+
+// Answers to each statement are lost, and requests: what was carried out must be found
+// out, and must not be taken for a refusal or done twice.
 func TestOrders_answersAreLost(t *testing.T) {
 	tests := []struct {
 		name, statement string
+		status          string // of the orders
 	}{
-		{"of the claim", "SET status = 'processing'"},
-		{"of the finish", "SET status = 'fulfilled'"},
+		{"claim", "AND status = 'pending'", "pending"},
+		{"look at the row", "extract(epoch FROM", "processing"},
+		{"take-over", "AND status = $2", "processing"},
+		{"finish", "SET status = 'fulfilled'", "pending"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		for _, way := range ways {
+			t.Run(tt.name+", "+way.name, func(t *testing.T) {
+				b := newBench(t)
+				orders, proxy := b.throughProxy(t)
+				const n = 50
+				way.lose(proxy, n, tt.statement)
+				var all errgroup.Group
+				for range n {
+					id := b.insert(tt.status, 0)
+					all.Go(func() error {
+						token, err := orders.Claim(b.bounded(), id, tt.status == "processing")
+						if err != nil {
+							return err
+						}
+						return orders.Finish(b.bounded(), id, token)
+					})
+				}
+				must(t, all.Wait())
+				if proxy.Lost() != n {
+					t.Errorf("%d lost, want %d: the fault did not happen", proxy.Lost(), n)
+				}
+				var open int
+				must(t, b.admin.QueryRow(t.Context(), `SELECT count(*) FROM orders WHERE status <> 'fulfilled'`).Scan(&open))
+				if open != 0 {
+					t.Errorf("%d orders are not fulfilled", open)
+				}
+				testenv.CheckContract(t, b.url)
+			})
+		}
+	}
+}
+
+// A ping whose answers are lost fails, and only that one; a start goes on.
+func TestPing_answersAreLost(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
 			b := newBench(t)
 			orders, proxy := b.throughProxy(t)
-			for range 10 {
-				id := b.insert("pending", 0)
-				proxy.LoseReplies(1, tt.statement, nil)
-				token, err := orders.Claim(t.Context(), id, false)
-				must(t, err)
-				must(t, orders.Finish(t.Context(), id, token))
-				if proxy.Lost() != 1 {
-					t.Errorf("%d answers lost, want 1: the fault did not happen", proxy.Lost())
+			const statement = "transaction_read_only"
+			for range 50 {
+				way.lose(proxy, 2, statement) // it asks again over a new connection
+				for orders.Ping(t.Context()) == nil && proxy.Lost() < 2 {
+					// Watch met the fault instead
 				}
-				if got := b.status(id); got != "fulfilled" {
-					t.Errorf("order %d is %s", id, got)
+				if err := orders.Ping(t.Context()); err != nil || proxy.Lost() != 2 {
+					t.Fatalf("the next ping fails: %v; %d lost, want 2", err, proxy.Lost())
 				}
 			}
-			testenv.CheckContract(t, b.url)
+			way.lose(proxy, 4, statement)
+			must(t, orders.Reach(b.bounded()))
+			if proxy.Lost() != 4 {
+				t.Errorf("%d lost, want 4: the fault did not happen", proxy.Lost())
+			}
 		})
 	}
 }
@@ -289,16 +351,6 @@ func TestOrders_waitOutAnOutage(t *testing.T) {
 	server := testenv.OwnPostgres(t)
 	admin := testenv.Pool(t, server.URL("orders"))
 	orders := openAt(t, testenv.WorkerURL(server.URL("orders")), 2)
-	ctx, stop := context.WithCancel(t.Context())
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		_ = orders.Watch(ctx)
-	}()
-	defer func() {
-		stop()
-		<-watching
-	}()
 	var id int64
 	must(t, admin.QueryRow(t.Context(), `INSERT INTO orders (product_id, quantity) VALUES (1, 1) RETURNING id`).Scan(&id))
 	token, err := orders.Claim(t.Context(), id, false)

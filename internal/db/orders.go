@@ -137,16 +137,27 @@ func (o *Orders) finishOnce(ctx context.Context, id int64, token Token) error {
 // update runs an UPDATE of one row and returns the row's new version, or
 // pgx.ErrNoRows if its guards did not hold.
 func (o *Orders) update(ctx context.Context, sql string, args ...any) (token Token, err error) {
-	err = o.pool.QueryRow(ctx, sql, args...).Scan(&token)
+	err = o.query(ctx, []any{&token}, sql, args...)
 	return token, err
+}
+
+// query reads the one row that a statement returns. Where it got no connection, nothing
+// was sent, however long it waited.
+func (o *Orders) query(ctx context.Context, into []any, sql string, args ...any) error {
+	conn, err := o.pool.Acquire(ctx)
+	if err != nil {
+		return &unsentError{err}
+	}
+	defer conn.Release()
+	return conn.QueryRow(ctx, sql, args...).Scan(into...)
 }
 
 func (o *Orders) read(ctx context.Context, id int64) (row, error) {
 	var seen row
 	var seconds float64
-	err := o.pool.QueryRow(ctx, `
+	err := o.query(ctx, []any{&seen.status, &seen.token, &seconds}, `
 		SELECT coalesce(status, ''), xmin::text, coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
-		FROM orders WHERE id = $1::bigint`, id).Scan(&seen.status, &seen.token, &seconds)
+		FROM orders WHERE id = $1::bigint`, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return seen, order.ErrUnknown
 	}

@@ -66,23 +66,27 @@ func verdict(resp *http.Response) error {
 	case code >= 200 && code < 300:
 		return nil
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code >= 500:
-		return &order.TryLaterError{After: retryAfter(resp.Header.Get("Retry-After")), Err: err}
+		return &order.TryLaterError{After: retryAfter(resp.Header), Err: err}
 	}
 	return fmt.Errorf("%w: %w", order.ErrRejected, err)
 }
 
-// retryAfter reads the header's two forms, seconds and a date (RFC 9110, 10.2.3). It is
-// zero for anything else, and never more than a day.
-func retryAfter(value string) time.Duration {
+// retryAfter reads the header's two forms, seconds and a date (RFC 9110, 10.2.3), the
+// latter by the clock of its sender: ours may be off. It is zero for anything else, and
+// never more than a day.
+func retryAfter(h http.Header) time.Duration {
 	const most = 24 * time.Hour
+	value := h.Get("Retry-After")
 	seconds, err := strconv.ParseUint(value, 10, 64)
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(time.Until(at), 0), most)
+	at, err := http.ParseTime(value)
+	now, dateless := http.ParseTime(h.Get("Date"))
+	if err != nil || dateless != nil {
+		return 0
 	}
-	return 0
+	return min(max(at.Sub(now), 0), most)
 }
 
 // headerValue is s without what a header must not hold.

@@ -71,21 +71,53 @@ func (p *Proxy) write(to net.Conn, b []byte) error {
 
 func (l *link) sent(request []byte) (pass []byte, broken bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.last = bytes.Clone(request)
+	l.mu.Unlock()
+	if release := l.proxy.keeps(request); release != nil {
+		<-release
+	}
+	if l.lose(func(loss loss) bool { return loss.early && bytes.Contains(request, []byte(loss.request)) }) {
+		return nil, true
+	}
 	return request, false
+}
+
+// keeps returns what a request has to wait for; nil is nothing.
+func (p *Proxy) keeps(request []byte) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kept.release == nil || !bytes.Contains(request, []byte(p.kept.request)) {
+		return nil
+	}
+	p.kept.n++
+	return p.kept.release
 }
 
 func (l *link) answered(reply []byte) (pass []byte, broken bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.proxy.mu.Lock()
-	defer l.proxy.mu.Unlock()
-	loss := &l.proxy.loss
-	if loss.left == 0 || !bytes.Contains(l.last, []byte(loss.request)) || !loss.wanted(reply) {
-		return reply, false
+	keep := 0
+	if l.lose(func(loss loss) bool {
+		keep = loss.keep
+		return !loss.early && bytes.Contains(l.last, []byte(loss.request)) && loss.wanted(reply)
+	}) {
+		return reply[:min(keep, len(reply)-1)], true
 	}
-	loss.left--
-	loss.lost++
-	return reply[:min(loss.keep, len(reply)-1)], true
+	return reply, false
+}
+
+// lose reports whether the link shall break here, and notes that it does.
+func (l *link) lose(here func(loss) bool) bool {
+	p := l.proxy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.loss.left == 0 || !here(p.loss) {
+		return false
+	}
+	p.loss.left--
+	p.loss.lost++
+	if tcp, ok := l.client.(*net.TCPConn); ok && p.reset {
+		_ = tcp.SetLinger(0)
+	}
+	return true
 }

@@ -30,6 +30,8 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	loss  loss
+	reset bool
+	kept  kept
 	deaf  chan struct{} // closed unless bytes are held back
 	delay time.Duration
 	slice int // most bytes that are sent on in one piece; 0 is no limit
@@ -58,12 +60,20 @@ func (p *Proxy) Close() {
 // Addr is where the program shall connect.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// loss is an order to lose answers.
+// loss is an order to lose answers, or requests.
 type loss struct {
 	request    string
+	early      bool // the request is lost, not its answer
 	wanted     func(reply []byte) bool
 	keep       int // bytes of the answer that still pass
 	left, lost int
+}
+
+// kept are the requests that wait in the proxy.
+type kept struct {
+	request string
+	n       int
+	release chan struct{} // nil where none are kept
 }
 
 // LoseReplies loses the answers to the next n requests that contain the text, where
@@ -85,8 +95,44 @@ func (p *Proxy) TearReplies(n, first int, request string, wanted func(reply []by
 	p.loss = loss{request: request, wanted: wanted, keep: first, left: n}
 }
 
-// Lost is how many answers were lost or torn since the last call of LoseReplies or
-// TearReplies.
+// LoseRequests loses the next n requests that contain the text: the server never hears of
+// them, and the connection breaks. It replaces what [Proxy.LoseReplies] ordered.
+func (p *Proxy) LoseRequests(n int, request string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loss = loss{request: request, early: true, left: n}
+}
+
+// ResetOnLoss lets the connections that break for a loss end by a reset, in the program's
+// eyes, rather than in order.
+func (p *Proxy) ResetOnLoss() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reset = true
+}
+
+// KeepRequests holds back each request that contains the text until release is called;
+// then they go on their way, late, even if the program has given its connection up.
+func (p *Proxy) KeepRequests(request string) (release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = kept{request: request, release: make(chan struct{})}
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		close(p.kept.release)
+		p.kept.release = nil
+	})
+}
+
+// Kept is how many requests were held back since the last call of KeepRequests.
+func (p *Proxy) Kept() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kept.n
+}
+
+// Lost is how many answers or requests were lost or torn since that was ordered last.
 func (p *Proxy) Lost() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

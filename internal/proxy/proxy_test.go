@@ -2,9 +2,12 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +16,12 @@ import (
 
 // echo is a server that answers each line by "+" and the line.
 func echo(t *testing.T) string {
+	t.Helper()
+	return echoTo(t, make(chan string, 1000))
+}
+
+// echoTo also tells the lines.
+func echoTo(t *testing.T, served chan<- string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -26,6 +35,7 @@ func echo(t *testing.T) string {
 			go func() {
 				defer conn.Close()
 				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					served <- lines.Text()
 					if _, err := io.WriteString(conn, "+"+lines.Text()+"\n"); err != nil {
 						return
 					}
@@ -94,6 +104,67 @@ func TestProxy_losesAndTearsReplies(t *testing.T) {
 	p.LoseReplies(1, "pop", nil)
 	p.LoseReplies(0, "", nil)
 	ask("pop", "+pop", 0)
+}
+
+func TestProxy_losesRequests(t *testing.T) {
+	t.Parallel()
+	served := make(chan string, 10)
+	p, err := proxy.New(echoTo(t, served))
+	must(t, err)
+	t.Cleanup(p.Close)
+	p.LoseRequests(1, "pop")
+	if got := say(t, dial(t, p), "pop"); got != "" || p.Lost() != 1 {
+		t.Errorf("a lost request is answered by %q, %d lost, want nothing and 1", got, p.Lost())
+	}
+	if got := say(t, dial(t, p), "pop again"); got != "+pop again" {
+		t.Errorf("the request after it is answered by %q", got)
+	}
+	if first := <-served; first != "pop again" {
+		t.Errorf("the server heard of %q", first)
+	}
+}
+
+func TestProxy_resets(t *testing.T) {
+	t.Parallel()
+	for _, reset := range []bool{false, true} {
+		p := start(t)
+		if reset {
+			p.ResetOnLoss()
+		}
+		p.LoseReplies(1, "pop", nil)
+		conn := dial(t, p)
+		_, err := io.WriteString(conn, "pop\n")
+		must(t, err)
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) != reset {
+			t.Errorf("the connection ends by %v, reset: %v", err, reset)
+		}
+	}
+}
+
+func TestProxy_keepsRequests(t *testing.T) {
+	t.Parallel()
+	served := make(chan string, 10)
+	p, err := proxy.New(echoTo(t, served))
+	must(t, err)
+	t.Cleanup(p.Close)
+	release := p.KeepRequests("late")
+	conn := dial(t, p)
+	_, err = io.WriteString(conn, "late\n")
+	must(t, err)
+	if got := say(t, dial(t, p), "other"); got != "+other" {
+		t.Errorf("another request is answered by %q", got)
+	}
+	for p.Kept() == 0 {
+		runtime.Gosched()
+	}
+	must(t, conn.Close())
+	release()
+	if first, second := <-served, <-served; first != "other" || second != "late" {
+		t.Errorf("the server heard of %q, then %q, want other, then late", first, second)
+	}
+	if got := say(t, dial(t, p), "late"); got != "+late" {
+		t.Errorf("after the release it is answered by %q", got)
+	}
 }
 
 func TestProxy_holdsBack(t *testing.T) {

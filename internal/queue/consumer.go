@@ -77,7 +77,7 @@ func (s *session) claimLoop(ctx context.Context) {
 	s.audit(ctx) // it may be paused
 	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
-		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) {
+		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || ctx.Err() != nil {
 			return
 		}
 		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.claim(ctx) })
@@ -85,7 +85,8 @@ func (s *session) claimLoop(ctx context.Context) {
 }
 
 // await waits until the channel that ready names yields, and audits meanwhile. It
-// reports false when ctx is done.
+// reports false when ctx is done first: what was yielded is the caller's in any case, for
+// a slot that were dropped here would be missing in every later session.
 func (s *session) await(ctx context.Context, ready func() <-chan struct{}) bool {
 	for {
 		s.claimTurn.mark()
@@ -100,7 +101,7 @@ func (s *session) await(ctx context.Context, ready func() <-chan struct{}) bool 
 		case <-s.auditDue.C:
 			s.audit(ctx)
 		case <-ready():
-			return ctx.Err() == nil
+			return true
 		}
 	}
 }

@@ -11,10 +11,10 @@ var controls = []control{
 		probe{"cmd/worker", "TestWorker_zombie"},
 	},
 	{
-		"audit", "the audit of the own list",
+		"audit", "the audit by the clock",
 		"internal/queue/audit.go",
 		"	if length.Val() <= int64(known) {", "	if length.Val() <= int64(known) || known >= 0 {",
-		probe{"internal/queue", "TestConsumer_adoptsWhatALostReplyLeftBehind"},
+		probe{"internal/queue", "TestConsumer_releasesStraysThatFindNoSlot"},
 	},
 	{
 		"look-after-lost-reply", "the look after a claim of unknown outcome, and the audit",
@@ -116,7 +116,7 @@ var controls = []control{
 		"gate", "the gate that PostgreSQL's outage closes",
 		"internal/queue/consumer.go",
 		"!s.await(ctx, s.resumed) || !s.await(ctx, s.open)", "!s.await(ctx, s.resumed)",
-		probe{"cmd/worker", "TestWorker_waitsForPostgres"},
+		probe{"internal/queue", "TestConsumer_claimsNothingWhileItCannotWork"},
 	},
 	{
 		"hand-back", "the hand-back at a stop",

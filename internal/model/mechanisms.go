@@ -1,0 +1,90 @@
+package model
+
+import "math/bits"
+
+// Mechanism is a set of the protocol's safeguards, each of which a [Config] can take away.
+type Mechanism uint64
+
+// The mechanisms.
+const (
+	TokenGuard     Mechanism = 1 << iota // Finish compares the token
+	SeizeGuard                           // a take-over compares the version that it read
+	TakeOver                             // a row in processing is taken over at all
+	MarkNeeded                           // and only with the mark that a former holder left
+	OwnClaim                             // a claim of unknown outcome may take over what it finds
+	ReadAgain                            // a finish of unknown outcome is tried again, and is no failure
+	CommitFirst                          // the row is finished before the message is forgotten
+	JoinFirst                            // an instance is registered before it claims
+	Audit                                // a worker looks for strays in its own list
+	AuditFirst                           // and does so before it claims again, if an answer was lost
+	Reaping                              // somebody gives back what the dead held
+	Condemning                           // a reaper ends the lease for good before it moves anything
+	OneStepReap                          // the look at the lease and the move are one step
+	EmptyFirst                           // a registration goes only with an empty list
+	BeatGate                             // no beat brings back a lease that is gone
+	StartGate                            // no work begins under a lease that is gone
+	StartNote                            // a death is charged only to what was started
+	ChargeDeaths                         // a death is charged at all
+	ChargeTwinOnce                       // the reaper takes the note away with the charge
+	OwnNote                              // a delivery removes only the note that it made
+	ReapMark                             // the reaper, a hand-back, a retry and the reconciler
+	LeaveMark                            // each leave the mark
+	RetryMark                            //
+	SurveyMark                           //
+	FrontOfQueue                         // what comes back goes to the front
+	PutOffFree                           // to wait for another holder is charged nothing
+	AckClears                            // what is kept about a message goes with it
+	CopyAcked                            // a message of a fulfilled order is forgotten
+	OrphanSearch                         // lists without a registration are found
+	Patience                             // a row that nobody touches for long is taken over without a mark
+	Reconciler                           // what Redis has lost is queued again
+	SurveyDead                           // but not what is a dead letter
+	SurveyAgain                          // nor what has moved on since the look
+	mechanisms
+
+	All = mechanisms - 1
+)
+
+var names = [...]string{
+	"TokenGuard",
+	"SeizeGuard",
+	"TakeOver",
+	"MarkNeeded",
+	"OwnClaim",
+	"ReadAgain",
+	"CommitFirst",
+	"JoinFirst",
+	"Audit",
+	"AuditFirst",
+	"Reaping",
+	"Condemning",
+	"OneStepReap",
+	"EmptyFirst",
+	"BeatGate",
+	"StartGate",
+	"StartNote",
+	"ChargeDeaths",
+	"ChargeTwinOnce",
+	"OwnNote",
+	"ReapMark",
+	"LeaveMark",
+	"RetryMark",
+	"SurveyMark",
+	"FrontOfQueue",
+	"PutOffFree",
+	"AckClears",
+	"CopyAcked",
+	"OrphanSearch",
+	"Patience",
+	"Reconciler",
+	"SurveyDead",
+	"SurveyAgain",
+}
+
+// String names them.
+func (m Mechanism) String() (text string) {
+	for ; m != 0; m &= m - 1 {
+		text += " " + names[bits.TrailingZeros64(uint64(m))]
+	}
+	return text[min(1, len(text)):]
+}

@@ -1,0 +1,808 @@
+package model
+
+import (
+	"slices"
+	"strings"
+)
+
+// steps is the protocol. A step belongs to one of so many actors; it returns false where
+// it cannot be made now. A call may lose its answer. A fault is taken from those that are
+// left.
+var steps = []struct {
+	does  string
+	of    actors
+	make  func(*world, int) bool
+	call  bool
+	fault func(*Faults) *uint8
+}{
+	{does: "the producer inserts order", of: byOrder, make: (*world).insert},
+	{does: "the producer queues order", of: byOrder, make: (*world).push},
+
+	{does: "join: worker", of: byWorker, make: (*world).join},
+	{does: "join, late: worker", of: byWorker, make: (*world).joinLate},
+	{does: "beat: worker", of: byWorker, make: (*world).beat},
+	{does: "claim: worker", of: byWorker, make: (*world).claim, call: true},
+	{does: "audit: worker", of: byWorker, make: (*world).audit},
+
+	{does: "claim the row:", of: byDelivery, make: (*world).claimRow, call: true},
+	{does: "look for the mark:", of: byDelivery, make: (*world).look},
+	{does: "take the row over:", of: byDelivery, make: (*world).seize, call: true},
+	{does: "start:", of: byDelivery, make: (*world).start, call: true},
+	{does: "the work succeeds:", of: byDelivery, make: (*world).succeed},
+	{does: "finish the row:", of: byDelivery, make: (*world).finish, call: true},
+	{does: "ack:", of: byDelivery, make: (*world).ack, call: true},
+	{does: "put off:", of: byDelivery, make: (*world).putOff, call: true},
+	{does: "retry:", of: byDelivery, make: (*world).retry, call: true},
+	{does: "dead letter:", of: byDelivery, make: (*world).bury, call: true},
+	{does: "give up:", of: byDelivery, make: (*world).giveUp},
+	{does: "due: message", of: byMessage, make: (*world).due},
+	{does: "leave: worker", of: byWorker, make: (*world).leave},
+
+	{does: "reap: worker", of: byWorker, make: (*world).reap},
+	{does: "see that the lease is over: worker", of: byWorker, make: (*world).sentence},
+	{does: "find an orphan: worker", of: byWorker, make: (*world).orphan},
+	{does: "survey: there is no message of order", of: bySurvey, make: (*world).survey},
+	{does: "reconcile: message", of: byReconciler, make: (*world).reconcile},
+
+	{does: "time: the lease runs out of worker", of: byWorker, make: (*world).lapse},
+	{does: "time: nobody has touched order", of: byOrder, make: (*world).age},
+	{does: "the work kills its worker:", of: byDelivery, make: (*world).kill},
+	{does: "the work refuses:", of: byDelivery, make: (*world).refuse},
+	{does: "Redis drops the blocked claim of worker", of: byWorker, make: (*world).unblock},
+
+	{does: "NOTHING HEARD of a claim of the row:", of: byDelivery, make: (*world).doubt, fault: func(f *Faults) *uint8 { return &f.Lost }},
+	{does: "CRASH of worker", of: byWorker, make: (*world).crash, fault: func(f *Faults) *uint8 { return &f.Crashes }},
+	{does: "FREEZE of worker", of: byWorker, make: (*world).freeze, fault: func(f *Faults) *uint8 { return &f.Freezes }},
+	{does: "FREEZE of all who have order", of: byOrder, make: (*world).dawdle, fault: func(f *Faults) *uint8 { return &f.Freezes }},
+	{does: "NO ANSWER YET to a claim of worker", of: byWorker, make: (*world).block, fault: func(f *Faults) *uint8 { return &f.Late }},
+	{does: "LATE claim of worker", of: byWorker, make: (*world).lateClaim, fault: paid},
+	{does: "SIGTERM for worker", of: byWorker, make: (*world).stop, fault: func(f *Faults) *uint8 { return &f.Stops }},
+	{does: "THE WORK FAILS:", of: byDelivery, make: (*world).fail, fault: func(f *Faults) *uint8 { return &f.Failures }},
+	{does: "COPY: the producer queues again order", of: byOrder, make: (*world).pushAgain, fault: func(f *Faults) *uint8 { return &f.Copies }},
+	{does: "DEATH of the producer of order", of: byOrder, make: (*world).producerDies, fault: func(f *Faults) *uint8 { return &f.Producers }},
+	{does: "FLUSHALL", of: alone, make: (*world).flush, fault: func(f *Faults) *uint8 { return &f.Flushes }},
+	{does: "Redis's last save is now", of: alone, make: (*world).save, fault: func(f *Faults) *uint8 { return &f.Rollbacks }},
+	{does: "REDIS FORGETS its last writes", of: alone, make: (*world).rollBack, fault: paid},
+}
+
+// ---- The producer
+
+// insert is INSERT … 'pending'.
+func (w *world) insert(o int) bool {
+	if w.Rows[o].Status != absent {
+		return false
+	}
+	w.Rows[o].Status = pending
+	return true
+}
+
+// push is the producer's LPUSH.
+func (w *world) push(o int) bool {
+	r := &w.Rows[o]
+	if r.Status == absent || r.Sent > 0 || r.Mute {
+		return false
+	}
+	w.send(o)
+	return true
+}
+
+func (w *world) pushAgain(o int) bool {
+	if w.Rows[o].Sent == 0 {
+		return false
+	}
+	w.send(o)
+	return true
+}
+
+func (w *world) send(o int) {
+	w.Redis.Queue.pushLeft(original(o))
+	w.Rows[o].Sent++
+}
+
+func (w *world) producerDies(o int) bool {
+	r := &w.Rows[o]
+	if r.Status == absent || r.Sent > 0 || r.Mute {
+		return false
+	}
+	r.Mute = true
+	return true
+}
+
+// ---- A worker's session
+
+// join is join.lua: the instance is registered, and may claim from then on. Its name is
+// new, which here means that nothing is left of who had the place before.
+func (w *world) join(i int) bool {
+	run := 0
+	for j, p := range w.Workers {
+		if j < i && w.vacant(j) {
+			return false // the places are alike: the first one does for all
+		}
+		if p.Is == starting || p.Is == running || p.Is == ending {
+			run++
+		}
+	}
+	if !w.vacant(i) || run == w.Processes {
+		return false
+	}
+	w.Workers[i].Is = starting
+	return w.without(JoinFirst) || w.joinLate(i)
+}
+
+func (w *world) vacant(i int) bool {
+	return w.Workers[i].Is == unused && w.untraced(i)
+}
+
+// untraced reports whether Redis has nothing of an instance, and nothing to remember.
+func (w *world) untraced(i int) bool {
+	return w.Redis.Workers[i] == Instance{} && w.Saved.Workers[i] == Instance{}
+}
+
+func (w *world) joinLate(i int) bool {
+	if w.Workers[i].Is != starting {
+		return false
+	}
+	w.Workers[i].Is, w.Redis.Workers[i].Lease = running, good
+	return true
+}
+
+// beat is beat.lua: it renews the lease, over or not; but if the lease is gone, the
+// session ends, for what it held is somebody else's.
+func (w *world) beat(i int) bool {
+	p, at := &w.Workers[i], &w.Redis.Workers[i]
+	switch {
+	case p.Is != running && p.Is != ending:
+		return false
+	case at.Lease == over:
+		at.Lease = good
+	case at.Lease == good:
+		return false
+	case w.without(BeatGate):
+		at.Lease = good
+	case p.Is == running:
+		p.Is = ending
+	default:
+		return false
+	}
+	return true
+}
+
+// claim is BLMOVE and claim.lua: the oldest waiting message goes into the own list.
+func (w *world) claim(i int) bool {
+	p := &w.Workers[i]
+	slot := w.freeSlot(i)
+	if p.Is != running && p.Is != starting || p.Unsure || slot == nil || w.Redis.Queue.len() == 0 {
+		return false
+	}
+	m := w.Redis.Queue.popRight()
+	w.Redis.Workers[i].Processing.pushLeft(m)
+	*slot = Delivery{Message: m}
+	return true
+}
+
+func (w *world) freeSlot(i int) *Delivery {
+	for k := range w.Slots {
+		if w.Workers[i].Hand[k].Message == 0 {
+			return &w.Workers[i].Hand[k]
+		}
+	}
+	return nil
+}
+
+// audit is LRANGE and release.lua: what is in the own list and in no hand is a stray. It
+// is adopted, or goes back to the queue if no slot is free.
+func (w *world) audit(i int) bool {
+	if w.Workers[i].Is != running || w.without(Audit) {
+		return false
+	}
+	hand := map[Message]int{}
+	for _, d := range w.Workers[i].Hand {
+		hand[d.Message]++
+	}
+	found := w.Workers[i].Unsure
+	w.Workers[i].Unsure = false
+	list := &w.Redis.Workers[i].Processing
+	for _, m := range []Message(list.String()) {
+		if hand[m] > 0 {
+			hand[m]--
+			continue
+		}
+		found = true
+		if slot := w.freeSlot(i); slot != nil {
+			*slot = Delivery{Message: m}
+		} else {
+			w.giveBack(m)
+			list.remove(m)
+		}
+	}
+	return found
+}
+
+// giveBack queues a message that was queued before.
+func (w *world) giveBack(m Message) {
+	if w.without(FrontOfQueue) {
+		w.Redis.Queue.pushLeft(m)
+	} else {
+		w.Redis.Queue.pushRight(m)
+	}
+}
+
+// ---- An order's life
+
+// hand is a delivery, where it is in its worker's hand, and what it is about.
+type hand struct {
+	*Delivery
+	worker int
+	self   Set // it among those who read rows
+	row    *Row
+}
+
+func (w *world) hand(n int) hand {
+	i := n / maxSlots
+	d := &w.Workers[i].Hand[n%maxSlots]
+	return hand{d, i, 1 << n, &w.Rows[d.Message.order()]}
+}
+
+// at returns a delivery if it is in one of the phases.
+func (w *world) at(n int, phases ...Phase) (hand, bool) {
+	d := w.Workers[n/maxSlots].Hand[n%maxSlots]
+	if d.Message == 0 || !slices.Contains(phases, d.At) {
+		return hand{}, false
+	}
+	return w.hand(n), true
+}
+
+// claimRow is Claim's first UPDATE, which takes a pending order, and its look at an order
+// that is not.
+func (w *world) claimRow(n int) bool {
+	d, ok := w.at(n, claiming, outrun)
+	if !ok {
+		return false
+	}
+	switch r := d.row; {
+	case r.Status == pending:
+		w.update(d, processing)
+		d.At = claimed
+	case r.Status == fulfilled && w.without(CopyAcked):
+		d.At = failed
+	case r.Status == fulfilled:
+		d.At = done
+	case w.mayTake(d):
+		r.Known |= d.self
+		d.At = seizing
+		return true
+	case d.At == claiming && !d.Heir:
+		d.At = looking
+	default:
+		d.At = waiting
+	}
+	d.heard()
+	return true
+}
+
+// mayTake reports whether an order in processing may be taken over: with the right to, if
+// it was most likely this delivery itself that claimed it, or if nobody touched it for long.
+func (w *world) mayTake(d hand) bool {
+	heir := d.Heir && d.At == claiming
+	ours := d.row.Asked.has(d.self) && d.row.Since.has(d.self) && !w.without(OwnClaim)
+	return !w.without(TakeOver) && (heir || ours || d.row.Old)
+}
+
+// update is an UPDATE that is carried out: nobody else knows the row any more.
+func (w *world) update(d hand, s Status) {
+	d.row.Status, d.row.Old = s, false
+	d.row.Known = d.self
+	d.row.Since |= d.row.Asked
+	if s == fulfilled {
+		d.row.Known, d.row.Asked, d.row.Since = 0, 0, 0 // it will never change again
+	}
+	w.updated = true
+}
+
+// heard forgets that an earlier claim had no answer.
+func (d hand) heard() {
+	d.row.Asked &^= d.self
+	d.row.Since &^= d.self
+}
+
+// doubt is a claim of which nothing is heard, and which changed nothing.
+func (w *world) doubt(n int) bool {
+	d, ok := w.at(n, claiming)
+	if !ok || d.row.Asked.has(d.self) {
+		return false
+	}
+	d.row.Asked |= d.self
+	return true
+}
+
+// look is MayTakeOver: the mark says that a former holder is none any more.
+func (w *world) look(n int) bool {
+	d, ok := w.at(n, looking)
+	if !ok || w.Workers[d.worker].Is == left {
+		return false // its context is done
+	}
+	d.At = waiting
+	if w.Redis.Redelivered.has(d.Message.bit()) || w.without(MarkNeeded) {
+		d.At, d.Heir = claiming, true
+	}
+	return true
+}
+
+// seize is Claim's second UPDATE, which takes an order over if nobody was quicker.
+func (w *world) seize(n int) bool {
+	d, ok := w.at(n, seizing)
+	if !ok {
+		return false
+	}
+	switch {
+	case d.row.Known.has(d.self) || w.without(SeizeGuard):
+		w.update(d, processing)
+		d.At = claimed
+	case d.Heir:
+		d.At = outrun
+	default:
+		d.At = claiming
+	}
+	d.heard()
+	return true
+}
+
+// start is start.lua: the work begins, unless the lease is gone.
+func (w *world) start(n int) bool {
+	d, ok := w.at(n, claimed)
+	if !ok || w.Workers[d.worker].Is == left {
+		return false
+	}
+	at := &w.Redis.Workers[d.worker]
+	if (at.Lease == none || at.Lease == condemned) && !w.without(StartGate) {
+		w.Workers[d.worker].Is = ending // its lease is lost
+		w.drop(n)
+		return true
+	}
+	at.Started |= d.Message.bit()
+	w.Redis.Redelivered &^= d.Message.bit()
+	d.At, d.Noted = working, true
+	if w.Promises&(WorkedOnce|InTurn) != 0 {
+		d.row.Worked++
+	}
+	return true
+}
+
+func (w *world) succeed(n int) bool {
+	d, ok := w.at(n, working)
+	if !ok || oneOf(d.Message, w.Killers) || oneOf(d.Message, w.Refused) {
+		return false
+	}
+	d.At = worked
+	if w.without(CommitFirst) {
+		d.At = done
+	}
+	return true
+}
+
+func (w *world) fail(n int) bool {
+	d, ok := w.at(n, working)
+	if !ok {
+		return false
+	}
+	d.At = failed
+	w.Owed[d.Message.index()]++
+	return true
+}
+
+func (w *world) refuse(n int) bool {
+	d, ok := w.at(n, working)
+	if !ok || !oneOf(d.Message, w.Refused) {
+		return false
+	}
+	d.At = refused
+	return true
+}
+
+func (w *world) kill(n int) bool {
+	d, ok := w.at(n, working)
+	return ok && oneOf(d.Message, w.Killers) && w.crash(d.worker)
+}
+
+func oneOf(m Message, orders string) bool {
+	return strings.ContainsRune(orders, rune(original(m.order())))
+}
+
+// finish is Finish: the row is fulfilled if it is still the one that was claimed. Who
+// finds another holder waits; who finds it fulfilled has nothing left to do.
+func (w *world) finish(n int) bool {
+	d, ok := w.at(n, worked)
+	if !ok {
+		return false
+	}
+	mine := d.row.Known.has(d.self)
+	switch {
+	case d.row.Status == processing && (mine || w.without(TokenGuard)):
+		d.row.Usurped = d.row.Usurped || !mine
+		d.row.Finished++
+		w.update(d, fulfilled)
+		d.At = done
+	case d.row.Status == fulfilled:
+		d.At = done
+	default:
+		d.At = waiting
+	}
+	if w.without(CommitFirst) {
+		w.drop(n)
+	}
+	return true
+}
+
+// ---- What becomes of the message
+
+// ack is ack.lua: the message and all that is kept about it go.
+func (w *world) ack(n int) bool {
+	d, ok := w.at(n, done)
+	if !ok {
+		return false
+	}
+	if w.unnote(d) {
+		w.Redis.Workers[d.worker].Processing.remove(d.Message)
+		w.clear(d.Message)
+	}
+	if w.without(CommitFirst) && d.row.Status == processing {
+		d.At = worked
+		return true
+	}
+	w.drop(n)
+	return true
+}
+
+// unnote takes the note away that the delivery made, and reports whether the message is
+// still in its worker's list.
+func (w *world) unnote(d hand) bool {
+	at := &w.Redis.Workers[d.worker]
+	if d.Noted || w.without(OwnNote) {
+		at.Started &^= d.Message.bit()
+	}
+	return at.Processing.count(d.Message) > 0
+}
+
+// clear forgets what is kept about a message.
+func (w *world) clear(m Message) {
+	if !w.without(AckClears) {
+		w.Redis.Deliveries[m.index()] = 0
+		w.Redis.Redelivered &^= m.bit()
+	}
+}
+
+// putOff is putoff.lua: the message waits, charged nothing, for another one's work.
+func (w *world) putOff(n int) bool {
+	d, ok := w.at(n, waiting)
+	if !ok {
+		return false
+	}
+	if w.unnote(d) {
+		w.Redis.Workers[d.worker].Processing.remove(d.Message)
+		w.Redis.Delayed |= d.Message.bit()
+		if w.without(PutOffFree) {
+			w.Redis.Deliveries[d.Message.index()]++
+		}
+	}
+	w.drop(n)
+	return true
+}
+
+// retry is retry.lua: a delivery is charged and the message waits for its next one, with
+// the right to take its order over; or it was the last one.
+func (w *world) retry(n int) bool {
+	d, ok := w.at(n, failed)
+	if !ok {
+		return false
+	}
+	if w.unnote(d) {
+		charged := &w.Redis.Deliveries[d.Message.index()]
+		*charged++
+		if *charged >= w.Max {
+			w.Redis.Dead.pushRight(d.Message)
+			w.clear(d.Message)
+		} else {
+			w.Redis.Delayed |= d.Message.bit()
+			w.mark(d.Message, RetryMark)
+		}
+		w.Redis.Workers[d.worker].Processing.remove(d.Message)
+	}
+	w.drop(n)
+	return true
+}
+
+// mark notes that the order may be taken over by who has the message next.
+func (w *world) mark(m Message, by Mechanism) {
+	if !w.without(by) {
+		w.Redis.Redelivered |= m.bit()
+	}
+}
+
+// bury is dead.lua: the message is kept as a dead letter.
+func (w *world) bury(n int) bool {
+	d, ok := w.at(n, refused)
+	if !ok {
+		return false
+	}
+	if w.unnote(d) {
+		w.Redis.Dead.pushRight(d.Message)
+		w.clear(d.Message)
+		w.Redis.Workers[d.worker].Processing.remove(d.Message)
+	}
+	w.drop(n)
+	return true
+}
+
+// giveUp is the end of a handler whose session has ended: the message stays where it is.
+func (w *world) giveUp(n int) bool {
+	i := n / maxSlots
+	p := w.Workers[i].Is
+	if p != ending && p != left || w.Workers[i].Hand[n%maxSlots].Message == 0 {
+		return false
+	}
+	w.drop(n)
+	return true
+}
+
+// drop frees a slot.
+func (w *world) drop(n int) {
+	w.Workers[n/maxSlots].Hand[n%maxSlots] = Delivery{}
+	for o := range w.Rows {
+		r := &w.Rows[o]
+		r.Known &^= 1 << n
+		r.Asked &^= 1 << n
+		r.Since &^= 1 << n
+	}
+}
+
+// due is due.lua: a delayed message goes to the front of the queue.
+func (w *world) due(n int) bool {
+	m := original(n)
+	if n >= maxOrders {
+		m = reconciled(n - maxOrders)
+	}
+	if !w.Redis.Delayed.has(m.bit()) {
+		return false
+	}
+	w.giveBack(m)
+	w.Redis.Delayed &^= m.bit()
+	return true
+}
+
+// ---- A worker's end
+
+func (w *world) stop(i int) bool {
+	if w.Workers[i].Is != running {
+		return false
+	}
+	w.Workers[i].Is = ending
+	return true
+}
+
+// leave is leave.lua: what the worker holds goes back to the front of the queue, the
+// oldest foremost, charged nothing. Its handlers may still run.
+func (w *world) leave(i int) bool {
+	if w.Workers[i].Is != ending {
+		return false
+	}
+	at := &w.Redis.Workers[i]
+	for at.Processing.len() > 0 {
+		m := at.Processing.popLeft()
+		w.giveBack(m)
+		w.mark(m, LeaveMark)
+	}
+	*at = Instance{}
+	w.Workers[i].Is = left
+	return true
+}
+
+func (w *world) crash(i int) bool {
+	if p := w.Workers[i].Is; p != starting && p != running && p != ending {
+		return false
+	}
+	w.mourn(i)
+	w.Workers[i].Unsure = false
+	for k := range maxSlots {
+		w.drop(i*maxSlots + k)
+	}
+	w.Workers[i].Is = dead
+	return true
+}
+
+// mourn remembers that a worker died, or is presumed to have, that had begun some work.
+func (w *world) mourn(i int) {
+	for _, m := range messages {
+		if w.Redis.Workers[i].Started.has(m.bit()) {
+			w.Owed[m.index()]++
+		}
+	}
+}
+
+// block is a BLMOVE that its worker has given up, and of which Redis does not know that.
+func (w *world) block(i int) bool {
+	if w.Workers[i].Is != running || w.Workers[i].Blocked {
+		return false
+	}
+	w.Workers[i].Blocked = true
+	return true
+}
+
+// lateClaim is that BLMOVE, carried out after all, whatever has become of its worker.
+func (w *world) lateClaim(i int) bool {
+	if !w.Workers[i].Blocked || w.Redis.Queue.len() == 0 {
+		return false
+	}
+	w.Redis.Workers[i].Processing.pushLeft(w.Redis.Queue.popRight())
+	return w.unblock(i)
+}
+
+func (w *world) unblock(i int) bool {
+	was := w.Workers[i].Blocked
+	w.Workers[i].Blocked = false
+	return was
+}
+
+// lapse is the end of a lease that nobody renews any more; freeze is the end of one whose
+// owner is alive and does not get to it: frozen, starved, or cut off.
+func (w *world) lapse(i int) bool { return !w.alive(i) && w.expire(i) }
+
+func (w *world) freeze(i int) bool { return w.alive(i) && w.expire(i) }
+
+func (w *world) alive(i int) bool {
+	p := w.Workers[i].Is
+	return p == starting || p == running || p == ending
+}
+
+func (w *world) expire(i int) bool {
+	at := &w.Redis.Workers[i]
+	if at.Lease != good {
+		return false
+	}
+	at.Lease = over
+	return true
+}
+
+// reap is reap.lua with a limit of one: it condemns an instance whose lease is over, and
+// gives back its newest message, charged a delivery if it was started; or ends the
+// registration, if there is none.
+func (w *world) reap(i int) bool {
+	p, at := &w.Workers[i], &w.Redis.Workers[i]
+	gone := at.Lease == over || at.Lease == condemned
+	if may := gone && !w.without(OneStepReap) || p.Sentenced; !may || w.without(Reaping) {
+		return false
+	}
+	p.Sentenced = false
+	if at.Lease == over && w.alive(i) {
+		w.mourn(i)
+	}
+	if !w.without(Condemning) {
+		at.Lease = condemned
+	}
+	if at.Processing.len() == 0 {
+		*at = Instance{}
+		return true
+	}
+	m := at.Processing.popLeft()
+	if charged := w.charge(at, m); charged >= w.Max {
+		w.Redis.Dead.pushRight(m)
+		w.clear(m)
+	} else {
+		w.giveBack(m)
+		w.mark(m, ReapMark)
+	}
+	if w.without(EmptyFirst) {
+		at.Lease, at.Started = none, 0
+	}
+	return true
+}
+
+// charge charges a death to what was started, and says how many were charged so far.
+func (w *world) charge(at *Instance, m Message) uint8 {
+	started := at.Started.has(m.bit()) || w.without(StartNote)
+	if !started || w.without(ChargeDeaths) {
+		return 0
+	}
+	if !w.without(ChargeTwinOnce) {
+		at.Started &^= m.bit()
+	}
+	w.Redis.Deliveries[m.index()]++
+	return w.Redis.Deliveries[m.index()]
+}
+
+// sentence is the look at the lease where it is a step of its own.
+func (w *world) sentence(i int) bool {
+	p, at := &w.Workers[i], &w.Redis.Workers[i]
+	if !w.without(OneStepReap) || p.Sentenced || at.Lease != over && at.Lease != condemned {
+		return false
+	}
+	p.Sentenced = true
+	return true
+}
+
+// orphan is orphan.lua: an instance that left traces and is not registered gets one lease,
+// to beat or to be reaped.
+func (w *world) orphan(i int) bool {
+	at := &w.Redis.Workers[i]
+	if at.Lease != none || *at == (Instance{}) || w.without(OrphanSearch) {
+		return false
+	}
+	at.Lease = good
+	return true
+}
+
+// ---- What Redis has lost
+
+// survey is the reconciler's look: an order that is not fulfilled and has no message
+// anywhere.
+func (w *world) survey(n int) bool {
+	k, o := n/len(w.Orders), n%len(w.Orders)
+	r, redis := &w.Rows[o], w.Redis
+	if w.without(SurveyDead) {
+		redis.Dead = List{}
+	}
+	if w.without(Reconciler) || w.Surveys[k] != 0 || r.Status != pending && r.Status != processing || !redis.nowhere(o) {
+		return false
+	}
+	w.Surveys[k] = reconciled(o)
+	r.Known |= 1 << (reconcilers + k)
+	return true
+}
+
+// reconcile queues a message for what the survey found, unless the row has moved on since.
+func (w *world) reconcile(k int) bool {
+	m, self := w.Surveys[k], Set(1<<(reconcilers+k))
+	if m == 0 {
+		return false
+	}
+	if w.Rows[m.order()].Known.has(self) || w.without(SurveyAgain) {
+		w.Redis.Queue.pushRight(m)
+		w.mark(m, SurveyMark)
+		w.Rows[m.order()].Sent++
+	}
+	w.Rows[m.order()].Known &^= self
+	w.Surveys[k] = 0
+	return true
+}
+
+func (w *world) flush(int) bool {
+	w.Redis = Redis{}
+	w.Forgot = true
+	return true
+}
+
+func (w *world) save(int) bool {
+	if w.Tail > 0 {
+		return false
+	}
+	w.Saved, w.Tail = w.Redis, 1
+	return true
+}
+
+func (w *world) rollBack(int) bool {
+	if w.Tail < 2 {
+		return false
+	}
+	w.Redis = w.Saved
+	w.Saved, w.Tail = Redis{}, 0
+	w.Forgot = true
+	return true
+}
+
+// ---- Time
+
+// age is that nobody touches a row for so long that it counts as nobody's. A holder that
+// lives is quicker, unless he is frozen: dawdle.
+func (w *world) age(o int) bool { return !w.held(o) && w.grow(o) }
+
+func (w *world) dawdle(o int) bool { return w.held(o) && w.grow(o) }
+
+func (w *world) held(o int) bool { return w.Rows[o].Known&(1<<reconcilers-1) != 0 }
+
+func (w *world) grow(o int) bool {
+	r := &w.Rows[o]
+	if r.Status != processing || r.Old || w.without(Patience) {
+		return false
+	}
+	r.Old = true
+	return true
+}
