@@ -164,7 +164,7 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 
 // command is what makes the same schedule again.
 func (o options) command() string {
-	command := fmt.Sprintf("go run ./scripts/chaos --seed %d --duration %s --rate %d", o.seed, o.duration, o.rate)
+	command := fmt.Sprintf("go run ./scripts/chaos --seed %d --duration %s --rate %d --slack %s", o.seed, o.duration, o.rate, o.slack)
 	if len(o.faults) < len(faults) {
 		var names []string
 		for _, f := range o.faults {
