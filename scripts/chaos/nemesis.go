@@ -42,7 +42,7 @@ type injury struct {
 	lane    lane
 }
 
-const tries = 5 // of a fault that finds nothing to hit
+const tries = 20 // of a fault that finds nothing to hit, as a Redis that is not back yet
 
 // carryOut injects what the plan says.
 func (n *nemesis) carryOut(ctx context.Context, p plan) {

@@ -68,5 +68,6 @@ func (p profile) reconciled() time.Duration {
 func (p profile) frozen() time.Duration { return 3 * p.Lease }
 
 // settle is for how long an order must be quiet before its history is closed: a worker
-// that was frozen may tell of it late.
-func (p profile) settle() time.Duration { return 2*p.frozen() + 5*time.Second }
+// that was frozen, or that PostgreSQL gave no answer through several outages, may tell of
+// it late.
+func (p profile) settle() time.Duration { return 2*p.frozen() + 30*time.Second }
