@@ -259,43 +259,6 @@ func stop(w *worker) int {
 	return w.exit(10 * time.Second)
 }
 
-func TestWorker_waitsForRedis(t *testing.T) {
-	t.Parallel()
-	redis := testenv.OwnRedis(t, "--appendfsync", "always")
-	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
-	w := s.start()
-	w.awaitStart()
-	for range 3 {
-		ids := s.order(20)
-		testenv.Eventually(t, 10*time.Second, "work is going on", func() bool { return s.unfulfilled() < len(ids) })
-		redis.Kill()
-		<-time.After(2 * lease) // how long the outage lasts
-		must(t, redis.Restart())
-		s.awaitFulfilled(20 * time.Second)
-	}
-	s.nothingCharged()
-	s.settled(w)
-}
-
-// A lost reply to a claim leaves a stray in a living worker's list; nobody but the
-// worker itself can find it.
-func TestWorker_findsItsStrays(t *testing.T) {
-	s := newSite(t)
-	proxy := testenv.NewProxy(t, s.rdb.Options().Addr)
-	w := s.start("REDIS_URL=redis://"+proxy.Addr(), "LEASE_TTL=1m")
-	w.awaitStart()
-	for range 10 {
-		proxy.LoseReplies(1, "blmove", func(reply []byte) bool { return reply[0] == '$' })
-		s.order(1)
-		s.awaitFulfilled(2 * time.Second)
-		if proxy.Lost() != 1 {
-			t.Errorf("%d replies lost, want 1", proxy.Lost())
-		}
-	}
-	s.nothingCharged()
-	s.settled(w)
-}
-
 func TestWorker_tellsItsHealth(t *testing.T) {
 	t.Parallel()
 	redis, postgres := testenv.OwnRedis(t), testenv.OwnPostgres(t)

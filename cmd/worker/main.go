@@ -99,7 +99,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	log = log.With("worker", cfg.WorkerID) // the logs of several are read together
 	queue.RedirectLogs(log)
-	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency)
+	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency, cfg.MaxMessageBytes)
 	defer rdb.Close()
 	orders, err := db.New(cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
 	if err != nil {
@@ -134,6 +134,10 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			Ready: map[string]httpd.Check{
 				"postgres": orders.Ping,
 				"redis":    func(ctx context.Context) error { return rdb.Fit(ctx, cfg.QueueName) },
+				"consumer": func(context.Context) error { return consumer.Claiming() },
+			},
+			Unwise: map[string]httpd.Check{
+				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
 		}
 		group.Go(func() error { return health.Serve(serving, listener) })
@@ -185,6 +189,9 @@ func reachRedis(ctx context.Context, name string, rdb queue.Redis, log *slog.Log
 	}
 	if unfit := rdb.Fit(once, name); unfit != nil {
 		log.WarnContext(ctx, "Redis is not fit to hold the queue safely", "error", unfit)
+	}
+	if risk := rdb.Durable(once, name); risk != nil {
+		log.WarnContext(ctx, "Redis may lose what it has confirmed", "error", risk)
 	}
 	return nil
 }

@@ -187,8 +187,8 @@ func (p *patient) workedOnce(orders int) {
 	}
 }
 
-// fault is something that may befall PostgreSQL, or the way to it.
-type fault struct {
+// postgresFault is something that may befall PostgreSQL, or the way to it.
+type postgresFault struct {
 	name     string
 	alone    bool     // it needs a server of its own
 	settings []string // of that
@@ -204,7 +204,7 @@ var connectionsForAll = []string{"POSTGRES_MAX_CONNS=50"}
 
 const lockRows = "SELECT FROM orders FOR UPDATE"
 
-var faults = []fault{
+var postgresFaults = []postgresFault{
 	{
 		name: "a black hole", lasts: 8 * time.Second, says: "postgres: ", ready: 503,
 		strike: func(p *patient) func() {
@@ -356,7 +356,7 @@ func (p *patient) rename(from, to string) {
 	})
 }
 
-func (f fault) patient(t *testing.T) *patient {
+func (f postgresFault) patient(t *testing.T) *patient {
 	t.Parallel()
 	p := newPatient
 	if f.alone {
@@ -370,7 +370,7 @@ func (f fault) patient(t *testing.T) *patient {
 // Whatever befalls PostgreSQL, the worker waits, says truly whether it is ready, and
 // resumes by itself: no order is begun twice, charged or given up for it.
 func TestWorker_postgresFaults(t *testing.T) {
-	for _, f := range faults {
+	for _, f := range postgresFaults {
 		t.Run(f.name, func(t *testing.T) {
 			p := f.patient(t)
 			const orders, late = 24, 6
@@ -415,7 +415,7 @@ const resumed = 2*time.Second + time.Second + 2*time.Second
 
 // Faults of a server that is there at the start keep the worker waiting, not from coming up.
 func TestWorker_startsIntoPostgresFaults(t *testing.T) {
-	for _, f := range faults {
+	for _, f := range postgresFaults {
 		if f.ready == 200 {
 			continue // it would not be noticed
 		}

@@ -4,7 +4,8 @@
 // # What callers may rely on
 //
 //   - Each answer is a look at the moment of the question, not a memory of one: 200
-//     with "ok", or 503 with a line for each thing that is wrong.
+//     with "ok", and perhaps a line for each thing that is unwise, or 503 with a line
+//     for each that is wrong.
 //   - A check that does not answer within a second has failed.
 //
 // # What this package never does
@@ -34,9 +35,10 @@ type Check func(context.Context) error
 
 // Server answers GET /healthz and GET /readyz.
 type Server struct {
-	Alive map[string]Check // for /healthz: what only a restart can cure
-	Ready map[string]Check // for /readyz: what the worker needs from others
-	Log   *slog.Logger     // gets what net/http has to say
+	Alive  map[string]Check // for /healthz: what only a restart can cure
+	Ready  map[string]Check // for /readyz: what the worker needs from others
+	Unwise map[string]Check // for /readyz, too, but no reason not to be ready
+	Log    *slog.Logger     // gets what net/http has to say
 }
 
 // Listen opens the address, so that a wrong one is known before anything else starts.
@@ -66,12 +68,12 @@ func (s Server) Serve(ctx context.Context, l net.Listener) error {
 
 func (s Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /healthz", answer(s.Alive))
-	mux.Handle("GET /readyz", answer(s.Ready))
+	mux.Handle("GET /healthz", answer(s.Alive, nil))
+	mux.Handle("GET /readyz", answer(s.Ready, s.Unwise))
 	return mux
 }
 
-func answer(checks map[string]Check) http.Handler {
+func answer(checks, unwise map[string]Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
@@ -80,7 +82,7 @@ func answer(checks map[string]Check) http.Handler {
 			fmt.Fprintln(w, strings.Join(wrong, "\n"))
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		fmt.Fprintln(w, strings.Join(append([]string{"ok"}, run(r.Context(), unwise)...), "\n"))
 	})
 }
 

@@ -56,6 +56,12 @@ func TestServer_answers(t *testing.T) {
 		{"an error of several lines is told in one", Server{Ready: map[string]Check{"a": ill("x\n\ty\n")}}, "/readyz", 503, "a: x y\n"},
 		{"what is not ready lives", Server{Alive: map[string]Check{"a": well}, Ready: map[string]Check{"b": ill("away")}}, "/healthz", 200, "ok\n"},
 		{"what does not live may be ready", Server{Alive: map[string]Check{"a": ill("stuck")}, Ready: map[string]Check{"b": well}}, "/readyz", 200, "ok\n"},
+		{
+			"what is unwise is told with the ok",
+			Server{Unwise: map[string]Check{"b": ill("risky"), "a": well, "c": ill("slow")}},
+			"/readyz", 200, "ok\nb: risky\nc: slow\n",
+		},
+		{"what is wrong is told alone", Server{Ready: map[string]Check{"a": ill("away")}, Unwise: map[string]Check{"b": ill("risky")}}, "/readyz", 503, "a: away\n"},
 		{"a query changes nothing", Server{}, "/healthz?x=1", 200, "ok\n"},
 	}
 	for _, tt := range tests {

@@ -1,9 +1,12 @@
 package order_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -209,28 +212,104 @@ func TestTryLaterError_isTheFailureItself(t *testing.T) {
 	}
 }
 
+// check holds what Decode promises for one payload, whatever it is.
+func check(tb testing.TB, payload []byte) {
+	tb.Helper()
+	before := string(payload)
+	m, err := order.Decode(payload)
+	if string(payload) != before {
+		tb.Errorf("the payload %s was changed", short(before))
+	}
+	switch {
+	case err == nil && (m.OrderID < 1 || m.ProductID < 1 || m.Quantity < 1):
+		tb.Errorf("%+v is not valid, and there is no error", m)
+	case err == nil:
+		again, err := order.Decode(encode(m))
+		if err != nil || again != m {
+			tb.Errorf("%+v, written again, is read as %+v, %v", m, again, err)
+		}
+	case errors.Is(err, order.ErrMalformed) == errors.Is(err, order.ErrInvalid):
+		tb.Errorf("the error %q has none of the two reasons, or both", err)
+	}
+}
+
+// encode is the message as the Order API writes it.
+func encode(m order.Message) []byte {
+	fields := map[string]any{
+		"order_id": m.OrderID, "product_id": m.ProductID, "quantity": m.Quantity, "correlation_id": m.CorrelationID,
+	}
+	if !m.Queued.IsZero() {
+		fields["timestamp"] = m.Queued.Format(time.RFC3339Nano)
+	}
+	payload, err := json.Marshal(fields)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return payload
+}
+
+// Thousands of payloads that are nearly messages, each the same at every run.
+func TestDecode_survivesWhatIsNearlyAMessage(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{
+		"", " ", "\n", "\x00", "\xff", "\ufeff", "{", "}", "[", "]", `"`, `\`, ",", ":", "-", ".", "e9", "0", "1", "9223372036854775808", "1e400",
+		"null", "true", "NaN", `"order_id"`, `"order_id": 0,`, `"\ud800"`, `"\u0000"`, nested(100), strings.Repeat("9", 400),
+	}
+	for range 5000 {
+		text := valid(`, "correlation_id": "c", "timestamp": "2026-01-31T12:00:00.123456", "more": [1, {"a": null}]`)
+		for range 1 + random.IntN(4) { // some of it gives way to something else
+			from := random.IntN(len(text) + 1)
+			to := min(len(text), from+random.IntN(4))
+			text = text[:from] + pieces[random.IntN(len(pieces))] + text[to:]
+		}
+		check(t, []byte(text))
+	}
+}
+
+// What a payload costs grows with its length and with nothing else. (Not parallel: others
+// would be counted, too.)
+func TestDecode_takesLittleMemory(t *testing.T) {
+	const most = 40 // times the length; a map of tiny fields takes more than half of that
+	many := new(strings.Builder)
+	for i := range 5000 {
+		fmt.Fprintf(many, `"%d":0,`, i)
+	}
+	for name, payload := range map[string]string{
+		"depth":             nested(100000),
+		"depth of objects":  strings.Repeat(`{"a":`, 20000),
+		"depth in a field":  valid(`, "x": ` + nested(9000)),
+		"many fields":       "{" + many.String() + `"order_id": 1}`,
+		"one field often":   "{" + strings.Repeat(`"order_id": 1, `, 5000) + `"quantity": 1}`,
+		"a long string":     valid(`, "correlation_id": "` + strings.Repeat("x", 64<<10) + `"`),
+		"many escapes":      valid(`, "correlation_id": "` + strings.Repeat(`\u00e9`, 10000) + `"`),
+		"a long number":     `{"order_id": ` + strings.Repeat("9", 64<<10) + `}`,
+		"blanks":            strings.Repeat(" ", 64<<10),
+		"broken characters": strings.Repeat("\xff", 64<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = order.Decode([]byte(payload))
+			runtime.ReadMemStats(&after)
+			if took := int(after.TotalAlloc - before.TotalAlloc); took > most*len(payload) {
+				t.Errorf("%d bytes took %d bytes of memory, %d times as much, want %d times at most", len(payload), took, took/len(payload), most)
+			}
+		})
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `null`, `[]`, `{"order_id":`, valid(""), valid(`, "timestamp": "2026-01-31T12:00:00.123456"`),
 		valid(`, "correlation_id": "a\u0000\ud800"`), valid("") + valid(""), valid(`, "x": ` + nested(100)),
 		`{"order_id": 1e400, "product_id": -0, "quantity": 9223372036854775808}`,
+		strings.Repeat("[", 100000), "\ufeff" + valid(""), "\x00", " ", valid("") + "x", `{"order_id": 17.5}`, `{"order_id": 1e2}`,
 		`{"ORDER_ID": 1, "order_id": null}`, "{\"order_id\": 1, \"\xff\": 2}", `{"timestamp": 5}`,
 	} {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		before := string(payload)
-		m, err := order.Decode(payload)
-		if string(payload) != before {
-			t.Error("the payload was changed")
-		}
-		switch {
-		case err == nil && (m.OrderID < 1 || m.ProductID < 1 || m.Quantity < 1):
-			t.Errorf("%+v is not valid, and there is no error", m)
-		case err != nil && errors.Is(err, order.ErrMalformed) == errors.Is(err, order.ErrInvalid):
-			t.Errorf("the error %q has none of the two reasons, or both", err)
-		}
-	})
+	f.Fuzz(func(t *testing.T, payload []byte) { check(t, payload) })
 }
 
 func TestMessage_Encode(t *testing.T) {

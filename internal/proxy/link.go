@@ -95,15 +95,20 @@ func (p *Proxy) keeps(request []byte) <-chan struct{} {
 
 func (l *link) answered(reply []byte) (pass []byte, broken bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	keep := 0
-	if l.lose(func(loss loss) bool {
-		keep = loss.keep
-		return !loss.early && bytes.Contains(l.last, []byte(loss.request)) && loss.wanted(reply)
+	request := l.last
+	l.mu.Unlock()
+	var harm loss
+	if !l.lose(func(order loss) bool {
+		harm = order
+		return !order.early && bytes.Contains(request, []byte(order.request)) && order.wanted(reply)
 	}) {
-		return reply[:min(keep, len(reply)-1)], true
+		return reply, false
 	}
-	return reply, false
+	if harm.late > 0 {
+		time.Sleep(harm.late)
+		return reply, false
+	}
+	return reply[:min(harm.keep, len(reply)-1)], true
 }
 
 // lose reports whether the link shall break here, and notes that it does.

@@ -65,7 +65,8 @@ type loss struct {
 	request    string
 	early      bool // the request is lost, not its answer
 	wanted     func(reply []byte) bool
-	keep       int // bytes of the answer that still pass
+	keep       int           // bytes of the answer that still pass
+	late       time.Duration // the answer is not lost, but waits for so long
 	left, lost int
 }
 
@@ -93,6 +94,14 @@ func (p *Proxy) TearReplies(n, first int, request string, wanted func(reply []by
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loss = loss{request: request, wanted: wanted, keep: first, left: n}
+}
+
+// DelayReplies holds such answers back for so long; nothing breaks by it.
+func (p *Proxy) DelayReplies(n int, by time.Duration, request string, wanted func(reply []byte) bool) {
+	p.LoseReplies(n, request, wanted)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loss.late = by
 }
 
 // LoseRequests loses the next n requests that contain the text: the server never hears of
@@ -132,7 +141,7 @@ func (p *Proxy) Kept() int {
 	return p.kept.n
 }
 
-// Lost is how many answers or requests were lost or torn since that was ordered last.
+// Lost is how many answers or requests were lost, torn or late since that was ordered last.
 func (p *Proxy) Lost() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,10 +7,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+//go:embed lua/strays.lua
+var straysLua string
+
 //go:embed lua/release.lua
 var releaseLua string
 
-var releaseScript = redis.NewScript(releaseLua)
+var (
+	straysScript  = redis.NewScript(straysLua)
+	releaseScript = redis.NewScript(releaseLua)
+)
 
 // audit looks whether the own list holds more than the worker knows of, which is
 // what a lost reply leaves behind, and whether the queue is paused. It runs in the
@@ -52,9 +58,7 @@ func (s *session) adoptStrays(ctx context.Context) error {
 	if s.live.Err() != nil {
 		return nil // what handlers gave up is in the list and in no hand: leave hands it back
 	}
-	bounded, cancel := bounded(ctx)
-	defer cancel()
-	held, err := s.rdb.control.LRange(bounded, s.keys.Processing(s.instance), 0, -1).Result()
+	held, err := s.list(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,6 +78,32 @@ func (s *session) adoptStrays(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// list is the own list, newest first, without what is too long to be read: that is a dead
+// letter now.
+func (s *session) list(ctx context.Context) ([]string, error) {
+	answer, err := s.run(ctx, straysScript,
+		[]string{s.keys.Processing(s.instance), s.keys.Deliveries(), s.keys.Redelivered(), s.keys.Dead(), s.keys.Events()},
+		s.instance, s.cfg.MaxMessageBytes,
+	).Slice()
+	if err != nil {
+		return nil, err
+	}
+	held, buried := texts(answer[0]), texts(answer[1])
+	for ; len(buried) > 0; buried = buried[2:] {
+		s.log.ErrorContext(ctx, "message is a dead letter", "digest", buried[0], "reason", TooLarge, "error", buried[1])
+	}
+	return held, nil
+}
+
+// texts is an array of strings in a script's answer.
+func texts(array any) []string {
+	var all []string
+	for _, text := range array.([]any) {
+		all = append(all, text.(string))
+	}
+	return all
 }
 
 func (s *session) release(ctx context.Context, payload string) error {

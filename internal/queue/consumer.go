@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -38,6 +40,7 @@ type Consumer struct {
 	slots chan struct{} // one token for each message that may still be taken in hand
 
 	claimTurn, beatTurn turn
+	lastClaim           atomic.Pointer[error] // how it ended; nil: well
 }
 
 // NewConsumer returns a consumer of q. It claims only while the channel that open
@@ -75,13 +78,33 @@ func (s *session) claimLoop(ctx context.Context) {
 	s.auditDue = time.NewTicker(auditEvery)
 	defer s.auditDue.Stop()
 	s.audit(ctx) // it may be paused
+	s.lastClaim.Store(nil)
 	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
 		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || ctx.Err() != nil {
 			return
 		}
-		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.claim(ctx) })
+		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx)) })
 	}
+}
+
+// remember keeps how a claim ended, and returns it. A full Redis is not against the
+// worker: it lets it claim what there is.
+func (c *Consumer) remember(err error) error {
+	if err == nil || redis.IsOOMError(err) {
+		c.lastClaim.Store(nil)
+	} else {
+		c.lastClaim.Store(&err)
+	}
+	return err
+}
+
+// Claiming returns nil unless Redis refused the last claim, or it failed.
+func (c *Consumer) Claiming() error {
+	if err := c.lastClaim.Load(); err != nil {
+		return fmt.Errorf("cannot claim: %w", *err)
+	}
+	return nil
 }
 
 // await waits until the channel that ready names yields, and audits meanwhile. It
@@ -201,12 +224,15 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 }
 
 // failed returns err, the error of a claim, after it has taken in hand what the claim
-// may have moved all the same.
+// may have moved all the same. A message that is too long has moved and is no error.
 func (s *session) failed(ctx context.Context, err error) error {
 	if isReply(err) {
 		return err
 	}
 	s.unsure = true
+	if errors.Is(err, errTooLong) {
+		err = nil
+	}
 	return errors.Join(err, s.adoptStrays(ctx))
 }
 
@@ -217,7 +243,7 @@ func (s *session) move(ctx context.Context, limit int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return claimScript.Run(ctx, node, []string{s.keys.Queue(), s.keys.Processing(s.instance)}, limit).StringSlice()
+	return claimScript.Run(ctx, node, []string{s.keys.Queue(), s.keys.Processing(s.instance)}, limit, s.cfg.MaxMessageBytes).StringSlice()
 }
 
 // takeSlots takes up to n of the free slots and says how many it got. Only the claim

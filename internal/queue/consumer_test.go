@@ -195,7 +195,7 @@ func TestConsumer_onACluster(t *testing.T) {
 		info, err := b.rdb.ClusterInfo(t.Context()).Result()
 		return err == nil && strings.Contains(info, "cluster_state:ok")
 	})
-	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{server.Addr()}, IsClusterMode: true}, b.cfg.Concurrency)
+	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{server.Addr()}, IsClusterMode: true}, b.cfg.Concurrency, b.cfg.MaxMessageBytes)
 	t.Cleanup(rdb.Close)
 	must(t, rdb.Usable(t.Context(), "orders"))
 	must(t, rdb.Fit(t.Context(), "orders"))

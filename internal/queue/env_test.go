@@ -62,11 +62,17 @@ func benchAt(t *testing.T, url, name string) *bench {
 // connects to url.
 func (b *bench) queue(url string, log *slog.Logger) *queue.Queue {
 	b.Helper()
+	return queue.New(b.dial(url), b.cfg, log)
+}
+
+// dial returns the worker's clients, connected to url.
+func (b *bench) dial(url string) queue.Redis {
+	b.Helper()
 	opts, err := redis.ParseURL(url)
 	must(b, err)
-	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{opts.Addr}, DB: opts.DB}, b.cfg.Concurrency)
+	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{opts.Addr}, DB: opts.DB}, b.cfg.Concurrency, b.cfg.MaxMessageBytes)
 	b.Cleanup(rdb.Close)
-	return queue.New(rdb, b.cfg, log)
+	return rdb
 }
 
 func silent() *slog.Logger { return logger.New(io.Discard, "test", slog.LevelError) }

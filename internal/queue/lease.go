@@ -45,16 +45,23 @@ func (q *Queue) join(ctx context.Context, instance string) error {
 	).Err()
 }
 
-// beat renews the lease. It returns ErrLeaseLost if there is none any more.
-func (q *Queue) beat(ctx context.Context, instance string) error {
+// beat renews the lease. It returns ErrLeaseLost if there is none any more. Either client
+// will do: the connections of the one may all be busy, the other may get none.
+func (q *Queue) beat(ctx context.Context, instance string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, min(q.cfg.Lease/3, handOverTime))
 	defer cancel()
-	now, err := beatScript.Run(ctx, q.rdb.blocking, // the control connections may all be busy
-		[]string{q.keys.Workers(), q.keys.Worker(instance)},
-		instance, q.cfg.Lease.Milliseconds(),
-	).Int64()
-	if err == nil && now < 0 {
-		return ErrLeaseLost
+	for _, client := range []redis.UniversalClient{q.rdb.blocking, q.rdb.control} {
+		var now int64
+		now, err = beatScript.Run(ctx, client,
+			[]string{q.keys.Workers(), q.keys.Worker(instance)},
+			instance, q.cfg.Lease.Milliseconds(),
+		).Int64()
+		if err == nil && now < 0 {
+			return ErrLeaseLost
+		}
+		if err == nil || isReply(err) {
+			return err
+		}
 	}
 	return err
 }
@@ -64,19 +71,22 @@ func (q *Queue) beat(ctx context.Context, instance string) error {
 func (q *Queue) leave(ctx context.Context, instance string) (handedBack int, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
-	for {
-		moved, err := q.run(ctx, leaveScript,
-			[]string{
-				q.keys.Workers(), q.keys.Worker(instance), q.keys.Processing(instance), q.keys.Queue(),
-				q.keys.Redelivered(), q.keys.Events(),
-			},
-			instance, leaveLimit,
-		).Int()
-		handedBack += moved
-		if err != nil || moved < leaveLimit {
-			return handedBack, err
+	err = outage.RideQuietly(ctx, q.log, "leave", isReply, func() error {
+		for {
+			moved, err := q.run(ctx, leaveScript,
+				[]string{
+					q.keys.Workers(), q.keys.Worker(instance), q.keys.Processing(instance), q.keys.Queue(),
+					q.keys.Redelivered(), q.keys.Events(),
+				},
+				instance, leaveLimit,
+			).Int()
+			handedBack += moved
+			if err != nil || moved < leaveLimit {
+				return err
+			}
 		}
-	}
+	})
+	return handedBack, err
 }
 
 // keepLease beats at a third of the lease until ctx is done, or until the lease is

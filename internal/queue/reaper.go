@@ -14,6 +14,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+//go:embed lua/look.lua
+var lookLua string
+
 //go:embed lua/reap.lua
 var reapLua string
 
@@ -21,6 +24,7 @@ var reapLua string
 var orphanLua string
 
 var (
+	lookScript   = redis.NewScript(lookLua)
 	reapScript   = redis.NewScript(reapLua)
 	orphanScript = redis.NewScript(orphanLua)
 )
@@ -39,9 +43,9 @@ type Reaper struct {
 	log *slog.Logger
 	by  string // who reaps, for the events
 
-	contact time.Time // when the present spell of contact with Redis began; zero: none
+	contact time.Time // since when Redis would have let everybody beat; zero: it would not
 	refused bool      // whether the last turn met a refusal
-	looked  time.Time // when Redis's clock was last read
+	looked  time.Time // when Redis's clock was last read; zero: never
 	clock   time.Time // what it said then
 	scanned time.Time // when orphans were last looked for
 }
@@ -54,8 +58,8 @@ func NewReaper(q *Queue) *Reaper {
 // Run reaps until ctx is done and returns nil. A turn that fails is logged and the
 // next one tries again.
 //
-// It reaps nobody until it has been in touch with Redis for one lease without a break:
-// after an outage every lease is over, and each living worker needs time for a beat.
+// It reaps nobody until Redis has let it write for one lease without a break: after an
+// outage every lease is over, and each living worker needs time for a beat.
 func (r *Reaper) Run(ctx context.Context) error {
 	for {
 		wait, err := r.once(ctx)
@@ -71,7 +75,7 @@ func (r *Reaper) Run(ctx context.Context) error {
 }
 
 // failed ends the spell of contact, unless Redis has answered: a refusal is said, once
-// a spell, and is no outage.
+// a spell, and one instance that cannot be reaped is no outage.
 func (r *Reaper) failed(ctx context.Context, err error) {
 	switch {
 	case !isReply(err):
@@ -89,26 +93,16 @@ func (r *Reaper) grace() time.Duration {
 }
 
 // once looks at the registry, reaps whose lease is over, and returns how long to wait
-// before the next look: until the next lease may be over, at most reapEvery.
+// before the next look: until the next lease may be over, at most pause.
 func (r *Reaper) once(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
-	asked := time.Now()
-	lowest, err := r.firstDeadline(ctx)
+	first, err := r.look(ctx)
 	if err != nil {
 		return 0, err
 	}
-	// An answer that took so long that leases may have run out is an outage, too.
-	if r.contact.IsZero() || time.Since(asked) > r.cfg.Lease/3 {
-		r.contact = time.Now()
-	}
-	if time.Since(r.looked) > r.cfg.Lease {
-		if err := r.readClock(ctx); err != nil {
-			return 0, err
-		}
-	}
 	if left := r.grace() - time.Since(r.contact); left > 0 {
-		return min(reapEvery, left), nil
+		return min(r.pause(), left), nil
 	}
 	if time.Since(r.scanned) > max(r.cfg.Lease, scanEvery) {
 		if err := r.registerOrphans(ctx); err != nil {
@@ -116,48 +110,53 @@ func (r *Reaper) once(ctx context.Context) (time.Duration, error) {
 		}
 		r.scanned = time.Now()
 	}
-	if len(lowest) == 0 {
-		return reapEvery, nil
+	if first < 0 {
+		return r.pause(), nil
 	}
-	now := r.redisNow()
-	if left := time.UnixMilli(int64(lowest[0].Score)).Sub(now); left > 0 {
-		return min(reapEvery, left+time.Millisecond), nil
+	if left := time.UnixMilli(first).Sub(r.clock); left > 0 {
+		return min(r.pause(), left+time.Millisecond), nil
 	}
-	return reapEvery / 10, r.reapAll(ctx, now)
+	return reapEvery / 10, r.reapAll(ctx)
 }
 
-func (r *Reaper) firstDeadline(ctx context.Context) ([]redis.Z, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	return r.rdb.control.ZRangeWithScores(ctx, r.keys.Workers(), 0, 0).Result()
-}
+// pause is the longest between two looks: no refusal that is long enough to cost a living
+// worker its lease falls between them.
+func (r *Reaper) pause() time.Duration { return min(reapEvery, r.cfg.Lease/3) }
 
-// readClock looks at Redis's clock. One that has jumped ends every lease at once, or
-// none for long: the living get time for a beat by the new one.
-func (r *Reaper) readClock(ctx context.Context) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	clock, err := r.rdb.control.Time(ctx).Result()
+// look asks for Redis's clock and for the end of the first lease, in ms; -1 is none. The
+// spell of contact lasts only while it is answered: where Redis refuses or delays it,
+// the living cannot beat either.
+func (r *Reaper) look(ctx context.Context) (first int64, err error) {
+	asked := time.Now()
+	answer, err := r.run(ctx, lookScript, []string{r.keys.Workers()}).Int64Slice()
 	if err != nil {
-		return err
+		r.contact = time.Time{}
+		return 0, err
 	}
-	if !r.looked.IsZero() && clock.Sub(r.redisNow()).Abs() > r.cfg.Lease/3 {
-		r.log.WarnContext(ctx, "redis's clock has jumped", "by_seconds", clock.Sub(r.redisNow()).Seconds())
+	if r.contact.IsZero() || time.Since(asked) > r.cfg.Lease/3 {
 		r.contact = time.Now()
 	}
-	r.clock, r.looked = clock, time.Now()
-	return nil
+	r.readClock(ctx, time.UnixMilli(answer[0]))
+	return answer[1], nil
 }
 
-// redisNow is Redis's clock, as far as it went evenly since it was read. It only tells
-// when to look: the script that reaps asks Redis itself.
-func (r *Reaper) redisNow() time.Time { return r.clock.Add(time.Since(r.looked)) }
+// readClock takes note of Redis's clock. One that has jumped ends every lease at once, or
+// none for long: the living get time for a beat by the new one.
+func (r *Reaper) readClock(ctx context.Context, clock time.Time) {
+	if !r.looked.IsZero() {
+		if jump := clock.Sub(r.clock.Add(time.Since(r.looked))); jump.Abs() > r.cfg.Lease/3 {
+			r.log.WarnContext(ctx, "redis's clock has jumped", "by_seconds", jump.Seconds())
+			r.contact = time.Now()
+		}
+	}
+	r.clock, r.looked = clock, time.Now()
+}
 
 // reapAll reaps every instance whose lease is over. One that cannot be reaped does
 // not shield the others.
-func (r *Reaper) reapAll(ctx context.Context, now time.Time) error {
+func (r *Reaper) reapAll(ctx context.Context) error {
 	instances, err := r.rdb.control.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: r.keys.Workers(), Start: "-inf", Stop: now.UnixMilli(), ByScore: true,
+		Key: r.keys.Workers(), Start: "-inf", Stop: r.clock.UnixMilli(), ByScore: true,
 	}).Result()
 	if err != nil {
 		return err

@@ -312,19 +312,28 @@ type server interface {
 	Resume() error
 }
 
+func restart(_ *bench, r server) error { return r.Restart() }
+func pause(_ *bench, r server) error   { return r.Pause() }
+func resume(_ *bench, r server) error  { return r.Resume() }
+
+func do(command ...any) func(*bench, server) error {
+	return func(b *bench, _ server) error { return b.rdb.Do(b.Context(), command...).Err() }
+}
+
 // After an outage every lease is over, and nobody has died: the reaper leaves each worker
 // one lease for its first beat. The worker here is nothing but its lease, so that no
 // beat of its can come before the reaper's look.
 func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 	tests := []struct {
 		name  string
-		begin func(server) error
+		begin func(*bench, server) error
 		lasts time.Duration
-		end   func(server) error
+		end   func(*bench, server) error
 	}{
-		{"Redis refuses", func(r server) error { r.Kill(); return nil }, 2 * time.Second, server.Restart},
-		{"Redis is silent", server.Pause, 5 * time.Second, server.Resume},
-		{"Redis answers late", server.Pause, 1800 * time.Millisecond, server.Resume}, // no time-out yet
+		{"Redis refuses", func(_ *bench, r server) error { r.Kill(); return nil }, 2 * time.Second, restart},
+		{"Redis is silent", pause, 5 * time.Second, resume},
+		{"Redis answers late", pause, 1800 * time.Millisecond, resume}, // no time-out yet
+		{"Redis is a replica", do("replicaof", "127.0.0.1", "1"), 2 * time.Second, do("replicaof", "no", "one")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -335,10 +344,10 @@ func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 			b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
 			testenv.Eventually(t, 10*time.Second, "the grace at the start is over", func() bool { return len(b.instances()) == 0 })
 			b.holding("late-1", 3*time.Second/2, 0, "m2")
-			must(t, tt.begin(redis))
+			must(t, tt.begin(b, redis))
 			<-time.After(tt.lasts)
 			ended := time.Now()
-			must(t, tt.end(redis))
+			must(t, tt.end(b, redis))
 			testenv.Eventually(t, 10*time.Second, "it is reaped", func() bool {
 				n, err := b.rdb.ZCard(t.Context(), b.keys.Workers()).Result()
 				return err == nil && n == 0

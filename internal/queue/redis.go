@@ -24,11 +24,12 @@ type Redis struct {
 }
 
 // Dial returns clients for the Redis that opts names; where to connect and as whom
-// is all that is taken from there. Nothing is connected yet.
-func Dial(opts *redis.UniversalOptions, concurrency int) Redis {
+// is all that is taken from there. Nothing is connected yet. Longest is the length of the
+// longest message that is read.
+func Dial(opts *redis.UniversalOptions, concurrency, longest int) Redis {
 	return Redis{
 		control:  redis.NewUniversalClient(Harden(*opts, min(concurrency, 64)+4)),
-		blocking: redis.NewUniversalClient(Harden(*opts, 3)), // the claim and the heartbeat
+		blocking: redis.NewUniversalClient(guard(Harden(*opts, 3), longest)), // the claim and the heartbeat
 	}
 }
 
@@ -77,11 +78,11 @@ var ErrTooOld = errors.New("redis is older than 7.0")
 // Usable returns nil if Redis answers and can run the scripts, and [ErrTooOld] if it
 // never will.
 func (r Redis) Usable(ctx context.Context, name string) error {
-	line, err := r.info(ctx, name, "server", "redis_version")
+	facts, err := r.info(ctx, name, "server")
 	if err != nil {
 		return err
 	}
-	_, version, _ := strings.Cut(line, ":")
+	version := facts["redis_version"]
 	major, _, _ := strings.Cut(version, ".")
 	if n, err := strconv.Atoi(major); err == nil && n < 7 {
 		return fmt.Errorf("%w: it is %s", ErrTooOld, version)
@@ -89,44 +90,64 @@ func (r Redis) Usable(ctx context.Context, name string) error {
 	return nil
 }
 
-// Fit returns nil if Redis answers and may hold the queue: it is a master, and it
-// does not evict keys when its memory is full. Otherwise the error says what is
-// wrong.
-func (r Redis) Fit(ctx context.Context, name string) error {
-	for section, want := range map[string]string{
-		"replication": "role:master",
-		"memory":      "maxmemory_policy:noeviction",
-	} {
-		field, _, _ := strings.Cut(want, ":")
-		got, err := r.info(ctx, name, section, field)
-		if err != nil {
-			return err
-		}
-		if got != want {
-			return fmt.Errorf("redis is not fit: it says %q, must say %q", got, want)
-		}
-	}
-	return nil
+// fitness is what INFO must say of a Redis that may hold the queue, and what to do
+// where it says something else.
+var fitness = []struct{ field, value, remedy string }{
+	{"role", "master", "let REDIS_URL name the master"},
+	{"maxmemory_policy", "noeviction", "set maxmemory-policy noeviction, or it may throw the queue away"},
 }
 
-// info is the line "field:value" of a section of INFO, of the node that holds the key.
-func (r Redis) info(ctx context.Context, key, section, field string) (string, error) {
+// Fit returns nil if Redis answers and may hold the queue: it is a master, does not evict
+// keys when its memory is full, and lets the worker write. Otherwise the error says what
+// is wrong.
+func (r Redis) Fit(ctx context.Context, name string) error {
+	facts, err := r.info(ctx, name, "replication", "memory")
+	if err != nil {
+		return err
+	}
+	for _, must := range fitness {
+		if got := facts[must.field]; got != must.value {
+			return fmt.Errorf("redis is not fit: its %s is %q: %s", must.field, got, must.remedy)
+		}
+	}
+	return r.writable(ctx, name)
+}
+
+// writable returns nil if Redis would carry out a change now. Reads tell nothing of that:
+// it answers them while it loads its data, or cannot write to its disk.
+func (r Redis) writable(ctx context.Context, name string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return lookScript.Run(ctx, r.control, []string{NewKeys(name).Workers()}).Err()
+}
+
+// Durable returns nil if Redis keeps on disk what it has confirmed.
+func (r Redis) Durable(ctx context.Context, name string) error {
+	facts, err := r.info(ctx, name, "persistence")
+	if err == nil && facts["aof_enabled"] != "1" {
+		err = errors.New("appendonly is off, a crash of Redis may cost any message: set appendonly yes")
+	}
+	return err
+}
+
+// info reads sections of INFO, of the node that holds the key.
+func (r Redis) info(ctx context.Context, key string, sections ...string) (map[string]string, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	node, err := master(ctx, r.control, key)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	info, err := node.Info(ctx, section).Result()
+	info, err := node.Info(ctx, sections...).Result()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	facts := map[string]string{}
 	for line := range strings.Lines(info) {
-		if strings.HasPrefix(line, field+":") {
-			return strings.TrimSpace(line), nil
-		}
+		field, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		facts[field] = value
 	}
-	return field + ":?", nil
+	return facts, nil
 }
 
 // RedirectLogs sends what go-redis would print as plain text to the log, as debug

@@ -15,7 +15,7 @@ import (
 func TestDial_repeatsNothing(t *testing.T) {
 	b := newBench(t)
 	proxy := testenv.NewProxy(t, b.rdb.Options().Addr)
-	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{proxy.Addr()}, DB: b.rdb.Options().DB}, 1)
+	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{proxy.Addr()}, DB: b.rdb.Options().DB}, 1, b.cfg.MaxMessageBytes)
 	t.Cleanup(rdb.Close)
 	for i, client := range rdb.Clients() {
 		key := fmt.Sprintf("%s:count%d", b.keys.Worker(""), i)

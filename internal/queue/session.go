@@ -122,9 +122,6 @@ func (s *session) safely(d *Delivery) (err error) {
 			s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
 		}
 	}()
-	if size := len(d.Payload); size > s.cfg.MaxMessageBytes {
-		return Reject(TooLarge, fmt.Errorf("%d bytes, MAX_MESSAGE_BYTES is %d", size, s.cfg.MaxMessageBytes))
-	}
 	return s.handle(s.live, d)
 }
 

@@ -54,8 +54,8 @@ func TestConsumer_settles(t *testing.T) {
 				return tt.handle(int(n.Add(1)))
 			})
 			testenv.Eventually(t, 20*time.Second, "the message is settled", func() bool {
-				inHand := b.rdb.LLen(t.Context(), b.keys.Processing(b.firstInstance())).Val()
 				waiting := b.rdb.LLen(t.Context(), b.keys.Queue()).Val() + b.rdb.ZCard(t.Context(), b.keys.Delayed()).Val()
+				inHand := b.rdb.LLen(t.Context(), b.keys.Processing(b.firstInstance())).Val()
 				return int(n.Load()) >= tt.deliveries && inHand+waiting == 0
 			})
 			stop()

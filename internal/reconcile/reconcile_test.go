@@ -61,7 +61,7 @@ func (b *bench) reconciler(log io.Writer) *reconcile.Reconciler {
 	b.Helper()
 	redisOpts, err := redis.ParseURL(b.redisURL)
 	must(b, err)
-	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{redisOpts.Addr}, DB: redisOpts.DB}, 1)
+	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{redisOpts.Addr}, DB: redisOpts.DB}, 1, 1000)
 	b.Cleanup(rdb.Close)
 	cfg, err := pgxpool.ParseConfig(testenv.WorkerURL(b.url))
 	must(b, err)

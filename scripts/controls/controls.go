@@ -49,7 +49,7 @@ var controls = []control{
 	{
 		"reaper", "the reaper",
 		"internal/queue/reaper.go",
-		"	return reapEvery / 10, r.reapAll(ctx, now)\n", "	return reapEvery, nil\n",
+		"	return reapEvery / 10, r.reapAll(ctx)\n", "	return r.pause(), nil\n",
 		probe{"cmd/worker", "TestWorker_isSucceededInTime"},
 	},
 	{
