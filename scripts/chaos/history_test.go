@@ -191,20 +191,24 @@ func TestCures(t *testing.T) {
 
 func TestHeard(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]what{
-		"Processing order 17":                                          began,
-		"Order 17 fulfilled":                                           said,
-		"Order was fulfilled before, message dropped":                  saw,
-		"Order was fulfilled by its new holder, nothing changed":       saw,
-		"Order was taken over, nothing changed":                        superseded,
-		"Fulfillment Worker started, consuming from fulfillment_queue": joined,
-		"joined anew":          joined,
-		"reaped a dead worker": reaped,
-		"Order 17 taken over from a former holder": other,
-		"anything else": other,
-	} {
-		if got := heard("a.1", rig.Line{Message: text}).what; got != want {
-			t.Errorf("%q is %v, want %v", text, got, want)
+	tests := []struct {
+		want what
+		text string
+	}{
+		{began, "Processing order 17"},
+		{said, "Order 17 fulfilled"},
+		{saw, "Order was fulfilled before, message dropped"},
+		{saw, "Order was fulfilled by its new holder, nothing changed"},
+		{superseded, "Order was taken over, nothing changed"},
+		{joined, "Fulfillment Worker started, consuming from fulfillment_queue"},
+		{joined, "joined anew"},
+		{reaped, "reaped a dead worker"},
+		{other, "Order 17 taken over from a former holder"},
+		{other, "anything else"},
+	}
+	for _, tt := range tests {
+		if got := heard("a.1", rig.Line{Message: tt.text}).what; got != tt.want {
+			t.Errorf("%q is %v, want %v", tt.text, got, tt.want)
 		}
 	}
 }
