@@ -18,6 +18,14 @@ demo: servers ## Orders go through three workers, one is killed mid-order: see w
 bench: servers ## Print figures: idle cost, pick-up, concurrency, recovery after kill -9, throughput
 	$(GO) run ./scripts/bench
 
+.PHONY: chaos
+chaos: servers ## Faults of every kind while orders come in: none is lost, none doubled (DURATION=5m SEED=7 HTML=file)
+	$(GO) run ./scripts/chaos --duration $(or $(DURATION),30s) $(if $(SEED),--seed $(SEED)) $(if $(HTML),--html $(HTML)) $(CHAOSFLAGS)
+
+.PHONY: chaos-compose
+chaos-compose: ## The same with the containers of compose.yaml (needs Docker)
+	$(GO) run ./scripts/chaos --compose --duration $(or $(DURATION),1m) --slack 3s $(if $(SEED),--seed $(SEED)) $(if $(HTML),--html $(HTML)) $(CHAOSFLAGS)
+
 .PHONY: build
 build: ## Build bin/worker and bin/queuectl
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(shell git describe --always --dirty 2>/dev/null || echo dev)' -o bin/ ./cmd/...

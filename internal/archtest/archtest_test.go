@@ -27,6 +27,8 @@ var mayImport = map[string]string{
 	"cmd/queuectl": "config inspect order queue",
 	"cmd/worker":   "config db fulfil httpd logger outage queue reconcile",
 	"scripts/*":    "config inspect order queue rig servers",
+	// It judges the worker, and shares no code with it.
+	"scripts/chaos": "proxy rig servers",
 
 	"internal/config":  "",
 	"internal/crash":   "",
@@ -270,6 +272,7 @@ func TestArchitecture_seesWhatIsWrong(t *testing.T) {
 		{"the queue knows SQL", "internal/queue/x.go", `package queue; import _ "github.com/jackc/pgx/v5/pgxpool"`, "internal/queue imports github.com/jackc/pgx/v5/pgxpool: that is none of its business"},
 		{"a program without the queue's leave", "cmd/queuectl/x.go", `package main; import _ "fulfillment-worker/internal/db"`, "cmd/queuectl imports internal/db: the picture in ARCHITECTURE.md has no such arrow"},
 		{"a script that does the worker's work", "scripts/demo/main.go", "// Command demo shows it.\npackage main\n\nimport _ \"fulfillment-worker/internal/fulfil\"\n", "scripts/demo imports internal/fulfil: the picture in ARCHITECTURE.md has no such arrow"},
+		{"a judge who shares the worker's code", "scripts/chaos/x.go", `package chaos; import _ "fulfillment-worker/internal/queue"`, "scripts/chaos imports internal/queue: the picture in ARCHITECTURE.md has no such arrow"},
 		{"testenv outside a test", "cmd/worker/x.go", `package main; import _ "fulfillment-worker/internal/testenv"`, "cmd/worker imports internal/testenv: the picture in ARCHITECTURE.md has no such arrow"},
 		{"testenv in a test", "cmd/worker/x_test.go", `package main; import _ "fulfillment-worker/internal/testenv"`, ""},
 		{"servers in a test", "cmd/worker/x_test.go", `package main; import _ "fulfillment-worker/internal/servers"`, "the tests of cmd/worker import internal/servers: tests use testenv"},

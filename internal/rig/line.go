@@ -27,8 +27,9 @@ const (
 	Joined           // Instance is in the registry and about to claim
 	Processing       // the work on the order begins
 	TakenOver        // the order was in somebody else's hand when this worker took it
-	Fulfilled        // the order is
+	Fulfilled        // the order is, by this worker
 	Dropped          // the order was fulfilled before; its message is forgotten
+	Superseded       // the order is somebody else's now; this worker changed nothing
 	Reaped           // Instance is dead, its Messages are back in the queue
 )
 
@@ -46,8 +47,10 @@ func (l Line) Event() Event {
 		return TakenOver
 	case has("Order ", " fulfilled"):
 		return Fulfilled
-	case has("Order was fulfilled before", ""):
+	case has("Order was fulfilled before", ""), has("Order was fulfilled by its new holder", ""):
 		return Dropped
+	case has("Order was taken over, nothing changed", ""):
+		return Superseded
 	case has("reaped a dead worker", ""):
 		return Reaped
 	}

@@ -1,5 +1,5 @@
 // Package rig runs the real programs on servers of their own and follows the
-// workers' logs, for the demo and the benchmark.
+// workers' logs, for the demo, the benchmark and the chaos.
 //
 // # What callers may rely on
 //
@@ -109,7 +109,16 @@ func (r *Rig) Queuectl(ctx context.Context, out io.Writer, args ...string) error
 }
 
 func (r *Rig) build(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", r.dir, "fulfillment-worker/cmd/worker", "fulfillment-worker/cmd/queuectl")
+	return goBuild(ctx, "-o", r.dir, "fulfillment-worker/cmd/worker", "fulfillment-worker/cmd/queuectl")
+}
+
+// BuildCrashing builds the worker that [Rig.StartCrashing] runs.
+func (r *Rig) BuildCrashing(ctx context.Context) error {
+	return goBuild(ctx, "-tags", "torture", "-o", filepath.Join(r.dir, "torture")+string(filepath.Separator), "fulfillment-worker/cmd/worker")
+}
+
+func goBuild(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
