@@ -48,11 +48,11 @@ type server interface {
 // fault is one way for Redis to be unwell.
 type fault struct {
 	name  string
-	args  []string                // of Redis's command line
-	begin func(*sick)             // brings it about; it lasts until undo is called
-	shows func(*sick) bool        // whether it is there, as somebody else sees it
-	ready func(status int) bool   // what /readyz may say meanwhile
-	after func(*sick) (what bool) // what the worker must have met; nil for nothing more
+	args  []string              // of Redis's command line
+	begin func(*sick)           // brings it about; it lasts until undo is called
+	shows func(*sick) bool      // whether it is there, as somebody else sees it
+	ready func(status int) bool // what /readyz may say meanwhile
+	after func(*sick) bool      // what the worker must have met; nil for nothing more
 }
 
 func green(status int) bool { return status == http.StatusOK }
@@ -334,6 +334,9 @@ func met(text string) func(*sick) bool {
 	}
 }
 
+// complained reports whether the worker has said that something does not work.
+func complained(s *sick) bool { return len(s.worker.log("cannot ")) > 0 }
+
 // says reports whether Redis answers that command of the worker's with that text.
 func says(text string, command ...any) func(*sick) bool {
 	return func(s *sick) bool {
@@ -397,14 +400,14 @@ var faults = []fault{
 		begin: func(s *sick) { must(s, s.redis.Pause()); s.ends(func() { must(s, s.redis.Resume()) }) },
 		shows: says("timeout", write...),
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name:  "behind a black hole",
 		begin: func(s *sick) { s.proxy.Deafen(); s.ends(s.proxy.Hear) },
 		shows: func(s *sick) bool { return s.rdb.Ping(s.Context()).Err() == nil }, // to others it is well
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name: "a replica",
@@ -459,7 +462,7 @@ var faults = []fault{
 		begin: outOfConnections,
 		shows: func(s *sick) bool { return strings.Contains(greeting(s.redis.Addr()), "max number of clients") },
 		ready: red,
-		after: func(s *sick) bool { return len(s.worker.log("cannot claim")) > 0 },
+		after: complained,
 	},
 	{
 		name:  "busy with a script",
@@ -479,7 +482,7 @@ var faults = []fault{
 		},
 		shows: says("timeout", write...),
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name: "holding writers back",
@@ -489,7 +492,7 @@ var faults = []fault{
 		},
 		shows: says("timeout", write...),
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name:  "loading its data",
