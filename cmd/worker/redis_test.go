@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ type sick struct {
 	worker *worker
 	health string // the worker's address
 
-	undo func() // ends the fault, once
+	undo  func()       // ends the fault, once
+	turns atomic.Int64 // of every
 }
 
 // server is a Redis of the test's own.
@@ -362,6 +364,7 @@ func (s *sick) every(pause time.Duration, f func(ctx context.Context)) {
 		defer close(done)
 		for tick := time.NewTicker(pause); ctx.Err() == nil; {
 			f(ctx)
+			s.turns.Add(1)
 			select {
 			case <-ctx.Done():
 			case <-tick.C:
@@ -510,7 +513,7 @@ var faults = []fault{
 				_ = s.rdb.ScriptFlush(ctx).Err()
 			})
 		},
-		shows: func(*sick) bool { return true },
+		shows: func(s *sick) bool { return s.turns.Load() >= 20 },
 		ready: either,
 		after: met("EOF"),
 	},
@@ -518,16 +521,16 @@ var faults = []fault{
 		name: "a master, a replica, a master",
 		begin: func(s *sick) {
 			s.awaitFulfilled(10 * time.Second) // so that the worker waits in a BLMOVE
-			s.every(100*time.Millisecond, func(ctx context.Context) {
+			s.every(60*time.Millisecond, func(ctx context.Context) {
 				_ = s.rdb.Do(ctx, "replicaof", "127.0.0.1", "1").Err()
 				select {
 				case <-ctx.Done():
-				case <-time.After(100 * time.Millisecond): // how long it is a replica
+				case <-time.After(60 * time.Millisecond): // how long it is a replica
 				}
 				_ = s.rdb.Do(context.WithoutCancel(ctx), "replicaof", "no", "one").Err()
 			})
 		},
-		shows: func(*sick) bool { return true },
+		shows: func(s *sick) bool { return s.turns.Load() >= 20 },
 		ready: either,
 		after: met("UNBLOCKED"),
 	},
