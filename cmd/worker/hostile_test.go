@@ -130,6 +130,7 @@ func TestWorker_readsNoHugeMessage(t *testing.T) {
 	const message = `redis.call('GET', 'huge')`        // it stays in Redis: the test shall not carry it either
 	redis := testenv.OwnRedis(t, "--appendonly", "no") // its file would take longest
 	s := siteAt(t, redis.URL(), "q", testenv.Database(t))
+	s.rdb = s.rdb.WithTimeout(time.Minute)
 	huge := func(key string) {
 		t.Helper()
 		must(t, s.rdb.Eval(t.Context(), `return redis.call('LPUSH', KEYS[1], `+message+`)`, []string{key}).Err())

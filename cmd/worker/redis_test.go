@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ type sick struct {
 	worker *worker
 	health health // of the worker
 
-	undo func() // ends the fault, once
+	undo  func()       // ends the fault, once
+	turns atomic.Int64 // of every
 }
 
 // server is a Redis of the test's own.
@@ -48,11 +50,11 @@ type server interface {
 // redisFault is one way for Redis to be unwell.
 type redisFault struct {
 	name  string
-	args  []string                // of Redis's command line
-	begin func(*sick)             // brings it about; it lasts until undo is called
-	shows func(*sick) bool        // whether it is there, as somebody else sees it
-	ready func(status int) bool   // what /readyz may say meanwhile
-	after func(*sick) (what bool) // what the worker must have met; nil for nothing more
+	args  []string              // of Redis's command line
+	begin func(*sick)           // brings it about; it lasts until undo is called
+	shows func(*sick) bool      // whether it is there, as somebody else sees it
+	ready func(status int) bool // what /readyz may say meanwhile
+	after func(*sick) bool      // what the worker must have met; nil for nothing more
 }
 
 func green(status int) bool { return status == http.StatusOK }
@@ -293,6 +295,9 @@ func met(text string) func(*sick) bool {
 	return func(s *sick) bool { return s.worker.complained(text) }
 }
 
+// complained reports whether the worker has said that something does not work.
+func complained(s *sick) bool { return len(s.worker.log("cannot ")) > 0 }
+
 // says reports whether Redis answers that command of the worker's with that text.
 func says(text string, command ...any) func(*sick) bool {
 	return func(s *sick) bool {
@@ -318,6 +323,7 @@ func (s *sick) every(pause time.Duration, f func(ctx context.Context)) {
 		defer close(done)
 		for tick := time.NewTicker(pause); ctx.Err() == nil; {
 			f(ctx)
+			s.turns.Add(1)
 			select {
 			case <-ctx.Done():
 			case <-tick.C:
@@ -356,14 +362,14 @@ var redisFaults = []redisFault{
 		begin: func(s *sick) { must(s, s.redis.Pause()); s.ends(func() { must(s, s.redis.Resume()) }) },
 		shows: says("timeout", write...),
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name:  "behind a black hole",
 		begin: func(s *sick) { s.proxy.Deafen(); s.ends(s.proxy.Hear) },
 		shows: func(s *sick) bool { return s.rdb.Ping(s.Context()).Err() == nil }, // to others it is well
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name: "a replica",
@@ -418,7 +424,7 @@ var redisFaults = []redisFault{
 		begin: outOfConnections,
 		shows: func(s *sick) bool { return strings.Contains(greeting(s.redis.Addr()), "max number of clients") },
 		ready: red,
-		after: func(s *sick) bool { return len(s.worker.log("cannot claim")) > 0 },
+		after: complained,
 	},
 	{
 		name:  "busy with a script",
@@ -438,7 +444,7 @@ var redisFaults = []redisFault{
 		},
 		shows: says("timeout", write...),
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name: "holding writers back",
@@ -448,7 +454,7 @@ var redisFaults = []redisFault{
 		},
 		shows: says("timeout", write...),
 		ready: red,
-		after: met("timeout"),
+		after: complained,
 	},
 	{
 		name:  "loading its data",
@@ -466,7 +472,7 @@ var redisFaults = []redisFault{
 				_ = s.rdb.ScriptFlush(ctx).Err()
 			})
 		},
-		shows: func(*sick) bool { return true },
+		shows: func(s *sick) bool { return s.turns.Load() >= 20 },
 		ready: either,
 		after: met("EOF"),
 	},
@@ -474,16 +480,16 @@ var redisFaults = []redisFault{
 		name: "a master, a replica, a master",
 		begin: func(s *sick) {
 			s.awaitFulfilled(10 * time.Second) // so that the worker waits in a BLMOVE
-			s.every(100*time.Millisecond, func(ctx context.Context) {
+			s.every(60*time.Millisecond, func(ctx context.Context) {
 				_ = s.rdb.Do(ctx, "replicaof", "127.0.0.1", "1").Err()
 				select {
 				case <-ctx.Done():
-				case <-time.After(100 * time.Millisecond): // how long it is a replica
+				case <-time.After(60 * time.Millisecond): // how long it is a replica
 				}
 				_ = s.rdb.Do(context.WithoutCancel(ctx), "replicaof", "no", "one").Err()
 			})
 		},
-		shows: func(*sick) bool { return true },
+		shows: func(s *sick) bool { return s.turns.Load() >= 20 },
 		ready: either,
 		after: met("UNBLOCKED"),
 	},
