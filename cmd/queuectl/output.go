@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"golang.org/x/term"
@@ -72,6 +73,7 @@ func isTerminal(w io.Writer) bool {
 // and cut if it is long.
 func harmless(text string) string {
 	const most = 80
+	text = text[:min(len(text), (most+1)*utf8.UTFMax)] // it may be of any length
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "…"
 	}

@@ -308,10 +308,7 @@ func says(text string, command ...any) func(*sick) bool {
 	}
 }
 
-var (
-	write = []any{"set", "probe", "1"}
-	move  = []any{"lmove", "probe1", "probe2", "RIGHT", "LEFT"}
-)
+var write = []any{"set", "probe", "1"}
 
 // every runs f again and again, beside the test, until undo is called.
 func (s *sick) every(pause time.Duration, f func(ctx context.Context)) {

@@ -25,19 +25,20 @@ type row struct {
 	age    time.Duration // since its last change
 }
 
-// Claim sets the order to processing and returns the token for [Orders.Finish]. With
-// takeOver it takes the order even out of somebody else's hand.
+// Claim sets the order to processing and returns the token for [Orders.Finish]. With a
+// version, the one in which an [*order.InHandError] saw the order, it takes it even out of
+// somebody else's hand, if nobody has touched it since.
 //
 // It waits out outages until ctx is done and returns its cause then. Other errors:
 // [order.ErrUnknown], [order.ErrFulfilled], [order.ErrForeign], an
 // [*order.InHandError] if the order is processing and not to be taken over, or what
 // PostgreSQL has against this very row.
-func (o *Orders) Claim(ctx context.Context, id int64, takeOver bool) (token Token, err error) {
+func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Token, err error) {
 	var asked time.Time // when our first try of unknown outcome began; zero: there was none
 	err = outage.RideQuietly(ctx, o.log, "claim the order", isRefusal, func() error {
 		return o.try(ctx, func(ctx context.Context) (err error) {
 			begun := time.Now()
-			token, err = o.claimOnce(ctx, id, takeOver, asked)
+			token, err = o.claimOnce(ctx, id, version, asked)
 			if err != nil && isUnknown(err) && asked.IsZero() {
 				asked = begun
 			}
@@ -47,13 +48,11 @@ func (o *Orders) Claim(ctx context.Context, id int64, takeOver bool) (token Toke
 	return token, wrap("claim", id, err)
 }
 
-// claimOnce takes the order over if it may, or if the row was changed since we asked
-// and did not hear: most likely by us.
-func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool, asked time.Time) (Token, error) {
+func (o *Orders) claimOnce(ctx context.Context, id int64, version string, asked time.Time) (Token, error) {
 	token, err := o.update(ctx, `
 		UPDATE orders SET status = 'processing', updated_at = now()
-		WHERE id = $1::bigint AND status = 'pending'
-		RETURNING xmin::text`, id)
+		WHERE id = $1::bigint AND (status = 'pending' OR status = 'processing' AND xmin::text = $2)
+		RETURNING xmin::text`, id, version)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return token, err
 	}
@@ -62,8 +61,7 @@ func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool, asked t
 		if err != nil {
 			return "", err
 		}
-		ours := !asked.IsZero() && seen.age <= time.Since(asked)
-		if err := o.mayTake(seen, takeOver || ours); err != nil {
+		if err := o.mayTake(seen, asked); err != nil {
 			return "", err
 		}
 		token, err := o.update(ctx, `
@@ -73,21 +71,21 @@ func (o *Orders) claimOnce(ctx context.Context, id int64, takeOver bool, asked t
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return token, err
 		}
-		// Somebody was quicker: look again, but his is not the claim that may be taken over.
-		takeOver, asked = false, time.Time{}
+		asked = time.Time{} // somebody was quicker: look again, but his is not our claim
 	}
 }
 
-// mayTake returns nil if an order in that state may be claimed.
-func (o *Orders) mayTake(seen row, takeOver bool) error {
+// mayTake returns nil if an order in that state may be claimed by anybody.
+func (o *Orders) mayTake(seen row, asked time.Time) error {
 	switch seen.status {
 	case order.Pending:
 		return nil // it was inserted, or set, since the first try
 	case order.Processing:
-		if takeOver || seen.age >= o.abandoned {
+		if seen.age >= o.abandoned {
 			return nil
 		}
-		return &order.InHandError{RetryIn: o.abandoned - seen.age}
+		ours := !asked.IsZero() && seen.age <= time.Since(asked)
+		return &order.InHandError{RetryIn: o.abandoned - seen.age, Version: string(seen.token), Ours: ours}
 	case order.Fulfilled:
 		return order.ErrFulfilled
 	}

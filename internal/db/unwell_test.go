@@ -77,7 +77,7 @@ func TestOrders_waitOutARefusal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			id := b.insert("pending", 0)
-			token, err := b.orders.Claim(t.Context(), id, false)
+			token, err := b.orders.Claim(t.Context(), id, "")
 			must(t, err)
 			must(t, b.orders.Ping(t.Context()))
 
@@ -122,7 +122,7 @@ func TestClaim_waitsForAConnectionWithoutStealing(t *testing.T) {
 	id := b.insert("pending", 0)
 	single := openAt(t, testenv.WorkerURL(b.url), 1)
 	unlock := b.hold(`SELECT FROM orders WHERE id = 1 FOR UPDATE`)
-	go func() { _, _ = single.Claim(b.bounded(), busy, false) }() // has the one connection
+	go func() { _, _ = single.Claim(b.bounded(), busy, "") }() // has the one connection
 	testenv.Eventually(t, 5*time.Second, "the connection taken", func() bool {
 		var waiting int
 		must(t, b.admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
@@ -130,11 +130,11 @@ func TestClaim_waitsForAConnectionWithoutStealing(t *testing.T) {
 	})
 	result := make(chan error, 1)
 	go func() {
-		_, err := single.Claim(b.bounded(), id, false)
+		_, err := single.Claim(b.bounded(), id, "")
 		result <- err
 	}()
 	<-time.After(100 * time.Millisecond) // it stands in line; if it does not yet, all the better for the other
-	token, err := b.orders.Claim(t.Context(), id, false)
+	token, err := b.orders.Claim(t.Context(), id, "")
 	must(t, err)
 	<-time.After(5 * time.Second) // a statement's time-out: its first try has ended without a connection
 	unlock()
@@ -152,7 +152,7 @@ func TestOrders_idleSessionsAreEnded(t *testing.T) {
 	b.say(terminate)
 	for range 10 {
 		id := b.insert("pending", 0)
-		token, err := b.orders.Claim(b.bounded(), id, false)
+		token, err := b.orders.Claim(b.bounded(), id, "")
 		must(t, err)
 		testenv.Eventually(t, 5*time.Second, "the session ended", func() bool {
 			var sessions int
@@ -226,7 +226,7 @@ func TestWatch_looksAtOnceWhenAStatementFails(t *testing.T) {
 		b.say(terminate)
 		claimed := make(chan error, 1)
 		go func() {
-			_, err := b.orders.Claim(b.bounded(), id, false)
+			_, err := b.orders.Claim(b.bounded(), id, "")
 			claimed <- err
 		}()
 		testenv.Eventually(t, 300*time.Millisecond, "closed for claims", func() bool { return !isClosed(b.orders.Available()) })

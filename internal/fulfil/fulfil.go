@@ -41,7 +41,7 @@ type Work interface {
 
 // Orders is the orders table; [*db.Orders] is the real one and documents the methods.
 type Orders interface {
-	Claim(ctx context.Context, id int64, takeOver bool) (db.Token, error)
+	Claim(ctx context.Context, id int64, version string) (db.Token, error)
 	Finish(ctx context.Context, id int64, token db.Token) error
 }
 
@@ -92,26 +92,27 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, payload []byte) erro
 	return f.finish(ctx, m.OrderID, token, start)
 }
 
-// claim takes the order over from a former holder only where the queue knows that
-// there is none any more.
+// claim takes the order over from a former holder only where the queue knows that there is
+// none any more, and only as he left it: the look holds for him, not for who was quicker.
+// What was most likely our own claim, and had no answer, is ours as long as the message is.
 func (f *Fulfiller) claim(ctx context.Context, d Delivery, id int64) (db.Token, error) {
-	token, err := f.Orders.Claim(ctx, id, false)
-	var inHand *order.InHandError
-	if !errors.As(err, &inHand) {
-		return token, err
+	token, err := f.Orders.Claim(ctx, id, "")
+	for first := true; ; first = false {
+		var inHand *order.InHandError
+		if !errors.As(err, &inHand) || !first && !inHand.Ours {
+			return token, err
+		}
+		may, lookErr := d.MayTakeOver(ctx)
+		if lookErr != nil {
+			return "", lookErr
+		}
+		if !may && !inHand.Ours {
+			return "", err
+		}
+		if token, err = f.Orders.Claim(ctx, id, inHand.Version); err == nil {
+			f.Log.InfoContext(ctx, fmt.Sprintf("Order %d taken over from a former holder", id))
+		}
 	}
-	may, lookErr := d.MayTakeOver(ctx)
-	if lookErr != nil {
-		return "", lookErr
-	}
-	if !may {
-		return "", err
-	}
-	token, err = f.Orders.Claim(ctx, id, true)
-	if err == nil {
-		f.Log.InfoContext(ctx, fmt.Sprintf("Order %d taken over from a former holder", id))
-	}
-	return token, err
 }
 
 // unclaimed turns a copy of a fulfilled order into success.

@@ -2,6 +2,7 @@ package fulfil
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,8 +52,8 @@ func (s *script) note(format string, args ...any) {
 	s.calls = append(s.calls, fmt.Sprintf(format, args...))
 }
 
-func (s *script) Claim(_ context.Context, id int64, takeOver bool) (db.Token, error) {
-	s.note("claim %d take over %t", id, takeOver)
+func (s *script) Claim(_ context.Context, id int64, version string) (db.Token, error) {
+	s.note("claim %d %s", id, cmp.Or(version, "anew"))
 	if len(s.claims) == 0 {
 		return "token", nil
 	}
@@ -105,10 +106,11 @@ func (s *script) fulfil(ctx context.Context, log *slog.Logger, payload string) e
 func TestFulfiller_steps(t *testing.T) {
 	t.Parallel()
 	const (
-		concerns, claim, look, takeOver = "concerns 17 0b6c", "claim 17 take over false", "may take over", "claim 17 take over true"
+		concerns, claim, look, takeOver = "concerns 17 0b6c", "claim 17 anew", "may take over", "claim 17 v1"
 		start, work, finish             = "start", "work on 17", "finish 17 with token"
 	)
-	inHand := fmt.Errorf("claim order 17: %w", &order.InHandError{RetryIn: time.Minute})
+	inHand := fmt.Errorf("claim order 17: %w", &order.InHandError{RetryIn: time.Minute, Version: "v1"})
+	ours := &order.InHandError{RetryIn: time.Minute, Version: "v1", Ours: true}
 	rejected := fmt.Errorf("%w: 422", order.ErrRejected)
 	tests := []struct {
 		name   string
@@ -122,6 +124,24 @@ func TestFulfiller_steps(t *testing.T) {
 			script{claims: []error{inHand, nil}, mayTake: true},
 			[]string{claim, look, takeOver, start, work, finish},
 			nil,
+		},
+		{
+			"a claim that had no answer is made good",
+			script{claims: []error{ours, nil}},
+			[]string{claim, look, takeOver, start, work, finish},
+			nil,
+		},
+		{
+			"a take-over that had no answer is made good",
+			script{claims: []error{inHand, ours, nil}, mayTake: true},
+			[]string{claim, look, takeOver, look, takeOver, start, work, finish},
+			nil,
+		},
+		{
+			"a claim that had no answer is somebody else's once the lease is lost",
+			script{claims: []error{ours}, mayErr: queue.ErrLeaseLost},
+			[]string{claim, look},
+			queue.ErrLeaseLost,
 		},
 		{"an order in a living holder's hand is left there", script{claims: []error{inHand}}, []string{claim, look}, inHand},
 		{
@@ -358,17 +378,17 @@ func (w *world) call(name string, step func() error) error {
 
 func (w *world) token() db.Token { return db.Token(strconv.Itoa(w.version)) }
 
-func (w *world) Claim(_ context.Context, _ int64, takeOver bool) (token db.Token, err error) {
+func (w *world) Claim(_ context.Context, _ int64, version string) (token db.Token, err error) {
 	name := "claim"
-	if takeOver {
+	if version != "" {
 		name = "take over"
 	}
 	err = w.call(name, func() error {
 		switch {
 		case w.status == order.Fulfilled:
 			return order.ErrFulfilled
-		case w.status == order.Processing && !takeOver:
-			return &order.InHandError{RetryIn: time.Minute}
+		case w.status == order.Processing && version != string(w.token()):
+			return &order.InHandError{RetryIn: time.Minute, Version: string(w.token())}
 		}
 		w.status = order.Processing
 		w.version++

@@ -11,6 +11,8 @@ const (
 	SeizeGuard                           // a take-over compares the version that it read
 	TakeOver                             // a row in processing is taken over at all
 	MarkNeeded                           // and only with the mark that a former holder left
+	LookGate                             // which is there for nobody whose lease is gone
+	SeenFirst                            // and only the version that was seen before that look
 	OwnClaim                             // a claim of unknown outcome may take over what it finds
 	ReadAgain                            // a finish of unknown outcome is tried again, and is no failure
 	CommitFirst                          // the row is finished before the message is forgotten
@@ -35,6 +37,7 @@ const (
 	PutOffFree                           // to wait for another holder is charged nothing
 	AckClears                            // what is kept about a message goes with it
 	CopyAcked                            // a message of a fulfilled order is forgotten
+	OrphanGate                           // and get no lease that a living worker might beat
 	OrphanSearch                         // lists without a registration are found
 	Patience                             // a row that nobody touches for long is taken over without a mark
 	Reconciler                           // what Redis has lost is queued again
@@ -50,6 +53,8 @@ var names = [...]string{
 	"SeizeGuard",
 	"TakeOver",
 	"MarkNeeded",
+	"LookGate",
+	"SeenFirst",
 	"OwnClaim",
 	"ReadAgain",
 	"CommitFirst",
@@ -74,6 +79,7 @@ var names = [...]string{
 	"PutOffFree",
 	"AckClears",
 	"CopyAcked",
+	"OrphanGate",
 	"OrphanSearch",
 	"Patience",
 	"Reconciler",

@@ -195,7 +195,7 @@ const (
 type Delivery struct {
 	Message Message // 0: the slot is free
 	At      Phase
-	Heir    bool // its claim has the right to take over
+	Ours    bool // the row was changed since its claim had no answer
 	Noted   bool // start.lua has answered: the note is this delivery's to remove
 }
 

@@ -267,25 +267,19 @@ func (w *world) claimRow(n int) bool {
 		d.At = failed
 	case r.Status == fulfilled:
 		d.At = done
-	case w.mayTake(d):
+	case r.Old && !w.without(TakeOver):
 		r.Known |= d.self
 		d.At = seizing
 		return true
-	case d.At == claiming && !d.Heir:
+	case d.At == claiming:
+		r.Known |= d.self
+		d.Ours = r.Asked.has(d.self) && r.Since.has(d.self)
 		d.At = looking
 	default:
 		d.At = waiting
 	}
 	d.heard()
 	return true
-}
-
-// mayTake reports whether an order in processing may be taken over: with the right to, if
-// it was most likely this delivery itself that claimed it, or if nobody touched it for long.
-func (w *world) mayTake(d hand) bool {
-	heir := d.Heir && d.At == claiming
-	ours := d.row.Asked.has(d.self) && d.row.Since.has(d.self) && !w.without(OwnClaim)
-	return !w.without(TakeOver) && (heir || ours || d.row.Old)
 }
 
 // update is an UPDATE that is carried out: nobody else knows the row any more.
@@ -315,33 +309,50 @@ func (w *world) doubt(n int) bool {
 	return true
 }
 
-// look is MayTakeOver: the mark says that a former holder is none any more.
+// look is returned.lua: the mark says that a former holder is none any more. What was most
+// likely this delivery's own claim is its own as long as the message is, too.
 func (w *world) look(n int) bool {
 	d, ok := w.at(n, looking)
 	if !ok || w.Workers[d.worker].Is == left {
 		return false // its context is done
 	}
-	d.At = waiting
-	if w.Redis.Redelivered.has(d.Message.bit()) || w.without(MarkNeeded) {
-		d.At, d.Heir = claiming, true
+	if w.gone(d) && !w.without(LookGate) {
+		return w.lostLease(n)
+	}
+	may := w.Redis.Redelivered.has(d.Message.bit()) || w.without(MarkNeeded) || d.Ours && !w.without(OwnClaim)
+	d.At, d.Ours = waiting, false
+	if may && !w.without(TakeOver) {
+		d.At = seizing
 	}
 	return true
 }
 
-// seize is Claim's second UPDATE, which takes an order over if nobody was quicker.
+// gone reports whether the lease of the delivery's worker is.
+func (w *world) gone(d hand) bool {
+	at := w.Redis.Workers[d.worker]
+	return at.Lease == none || at.Lease == condemned
+}
+
+// lostLease ends the session of a worker that finds that its lease is gone.
+func (w *world) lostLease(n int) bool {
+	w.Workers[n/maxSlots].Is = ending
+	w.drop(n)
+	return true
+}
+
+// seize is Claim's UPDATE of the version that was seen before the look: it takes the order
+// over if nobody was quicker.
 func (w *world) seize(n int) bool {
 	d, ok := w.at(n, seizing)
 	if !ok {
 		return false
 	}
-	switch {
-	case d.row.Known.has(d.self) || w.without(SeizeGuard):
+	same := d.row.Known.has(d.self) || w.without(SeenFirst) && d.row.Status == processing
+	if same || w.without(SeizeGuard) {
 		w.update(d, processing)
 		d.At = claimed
-	case d.Heir:
+	} else {
 		d.At = outrun
-	default:
-		d.At = claiming
 	}
 	d.heard()
 	return true
@@ -353,13 +364,10 @@ func (w *world) start(n int) bool {
 	if !ok || w.Workers[d.worker].Is == left {
 		return false
 	}
-	at := &w.Redis.Workers[d.worker]
-	if (at.Lease == none || at.Lease == condemned) && !w.without(StartGate) {
-		w.Workers[d.worker].Is = ending // its lease is lost
-		w.drop(n)
-		return true
+	if w.gone(d) && !w.without(StartGate) {
+		return w.lostLease(n)
 	}
-	at.Started |= d.Message.bit()
+	w.Redis.Workers[d.worker].Started |= d.Message.bit()
 	w.Redis.Redelivered &^= d.Message.bit()
 	d.At, d.Noted = working, true
 	if w.Promises&(WorkedOnce|InTurn) != 0 {
@@ -719,14 +727,17 @@ func (w *world) sentence(i int) bool {
 	return true
 }
 
-// orphan is orphan.lua: an instance that left traces and is not registered gets one lease,
-// to beat or to be reaped.
+// orphan is orphan.lua: an instance that left traces and is not registered is condemned, to
+// be reaped, or to learn it from its next beat.
 func (w *world) orphan(i int) bool {
 	at := &w.Redis.Workers[i]
 	if at.Lease != none || *at == (Instance{}) || w.without(OrphanSearch) {
 		return false
 	}
-	at.Lease = good
+	at.Lease = condemned
+	if w.without(OrphanGate) {
+		at.Lease = good
+	}
 	return true
 }
 
@@ -796,7 +807,15 @@ func (w *world) age(o int) bool { return !w.held(o) && w.grow(o) }
 
 func (w *world) dawdle(o int) bool { return w.held(o) && w.grow(o) }
 
-func (w *world) held(o int) bool { return w.Rows[o].Known&(1<<reconcilers-1) != 0 }
+// held reports whether somebody works on the order, and has not lost it yet.
+func (w *world) held(o int) bool {
+	for n := range maxWorkers * maxSlots {
+		if d, ok := w.at(n, claimed, working, worked); ok && d.Message.order() == o && d.row.Known.has(d.self) {
+			return true
+		}
+	}
+	return false
+}
 
 func (w *world) grow(o int) bool {
 	r := &w.Rows[o]

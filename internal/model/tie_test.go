@@ -113,15 +113,21 @@ func (c *Config) realNext(s State, visit func(Step, State)) {
 	})
 }
 
-// whole goes on from a claim that has read the row to its end: Claim is one call.
+// whole goes on with a call of Claim to its end.
 func (c *Config) whole(step Step, after State) State {
 	n := int(step.Actor)
-	if steps[step.Kind].of != byDelivery || after.Workers[n/maxSlots].Hand[n%maxSlots].At != seizing {
-		return after
-	}
 	w := &world{Config: c, State: after}
-	w.seize(n)
-	return w.State
+	for outsideRedis[steps[step.Kind].does] {
+		switch w.Workers[n/maxSlots].Hand[n%maxSlots].At {
+		case seizing:
+			w.seize(n)
+		case outrun:
+			w.claimRow(n)
+		default:
+			return w.State
+		}
+	}
+	return after
 }
 
 // stroll is a walk of so many steps, one in eight of them a fault if one is possible.
@@ -167,11 +173,12 @@ type twin struct {
 	patient *db.Orders // for whom no row is old
 	hasty   *db.Orders // for whom every row is
 
-	ids    [maxOrders]int64
-	names  [maxWorkers]string // of the instances, "" where nothing is left of one
-	joined int
-	tokens [maxWorkers * maxSlots]db.Token
-	saved  map[string]string // what Redis falls back to
+	ids      [maxOrders]int64
+	names    [maxWorkers]string // of the instances, "" where nothing is left of one
+	joined   int
+	tokens   [maxWorkers * maxSlots]db.Token
+	versions [maxWorkers * maxSlots]string // in which they saw an order in another hand
+	saved    map[string]string             // what Redis falls back to
 }
 
 func newTwin(t *testing.T) *twin {
@@ -264,7 +271,7 @@ func (w *twin) untraced(i int) bool {
 }
 
 // outsideRedis are the calls whose answers are not lost here.
-var outsideRedis = map[string]bool{"claim the row:": true, "finish the row:": true}
+var outsideRedis = map[string]bool{"claim the row:": true, "take the row over:": true, "finish the row:": true}
 
 // nothing is what happens to the servers in a step that only concerns a process, or time.
 func nothing(*twin, State, int) {}
@@ -292,26 +299,15 @@ var reality = map[string]func(*twin, State, int){
 		}
 	},
 
-	"claim the row:": func(w *twin, before State, n int) {
-		d := before.Workers[n/maxSlots].Hand[n%maxSlots]
-		orders := w.patient
-		if before.Rows[d.Message.order()].Old {
-			orders = w.hasty
-		}
-		token, err := orders.Claim(w.Context(), w.ids[d.Message.order()], d.Heir)
-		var inHand *order.InHandError
-		at := w.phase(n)
-		w.want("Claim", err == nil, at == claimed)
-		w.want("Claim: in hand", errors.As(err, &inHand), at == looking || at == waiting)
-		w.want("Claim: fulfilled", errors.Is(err, order.ErrFulfilled), at == done)
-		w.tokens[n] = token
-	},
+	"claim the row:": func(w *twin, before State, n int) { w.claimRow(before, n, "") },
 	"look for the mark:": func(w *twin, before State, n int) {
 		m := before.Workers[n/maxSlots].Hand[n%maxSlots].Message
-		may, err := w.rdb.SIsMember(w.Context(), w.keys.Redelivered(), queue.Digest([]byte(payload(m)))).Result()
-		must(w, err)
-		w.want("the mark", may, w.phase(n) == claiming)
+		answer := w.script("returned", n/maxSlots, w.about(m))[0]
+		refused := w.Workers[n/maxSlots].Hand[n%maxSlots] == Delivery{}
+		w.want("returned: the lease is lost", answer < 0, refused)
+		w.want("returned: the mark", answer == 1, !refused && before.Redis.Redelivered.has(m.bit()))
 	},
+	"take the row over:": func(w *twin, before State, n int) { w.claimRow(before, n, w.versions[n]) },
 	"start:": func(w *twin, before State, n int) {
 		m := before.Workers[n/maxSlots].Hand[n%maxSlots].Message
 		refused := w.Workers[n/maxSlots].Hand[n%maxSlots] == Delivery{}
@@ -339,6 +335,13 @@ var reality = map[string]func(*twin, State, int){
 
 	"reap: worker":           func(w *twin, _ State, i int) { w.script("reap", i, args{"limit": 1}) },
 	"find an orphan: worker": func(w *twin, _ State, i int) { w.script("orphan", i, nil) },
+
+	"survey: there is no message of order": nothing,
+	"reconcile: message": func(w *twin, before State, k int) {
+		if m := before.Surveys[k]; w.Redis.Queue.count(m) > before.Redis.Queue.count(m) {
+			w.script("putback", 0, args{"messages": `["` + payload(m) + `"]`, "orders": w.ids[m.order()], "by": "r"})
+		}
+	},
 
 	"time: the lease runs out of worker":      (*twin).expire,
 	"FREEZE of worker":                        (*twin).expire,
@@ -375,6 +378,24 @@ func (w *twin) join(_ State, i int) {
 
 func (w *twin) push(_ State, o int) {
 	must(w, w.rdb.LPush(w.Context(), w.keys.Queue(), payload(original(o))).Err())
+}
+
+func (w *twin) claimRow(before State, n int, version string) {
+	o := before.Workers[n/maxSlots].Hand[n%maxSlots].Message.order()
+	orders := w.patient
+	if before.Rows[o].Old {
+		orders = w.hasty
+	}
+	token, err := orders.Claim(w.Context(), w.ids[o], version)
+	var inHand *order.InHandError
+	at := w.phase(n)
+	w.want("Claim", err == nil, at == claimed)
+	w.want("Claim: in hand", errors.As(err, &inHand), at == looking || at == waiting)
+	w.want("Claim: fulfilled", errors.Is(err, order.ErrFulfilled), at == done)
+	w.tokens[n] = token
+	if inHand != nil {
+		w.versions[n] = inHand.Version
+	}
 }
 
 func (w *twin) claim(_ State, i int) { w.script("claim", i, args{"limit": 1}) }
@@ -428,6 +449,7 @@ func (w *twin) script(name string, i int, with args) (numbers []int64) {
 		"queue": w.keys.Queue(), "workers": w.keys.Workers(), "worker": w.keys.Worker(w.names[i]),
 		"processing": w.keys.Processing(w.names[i]), "delayed": w.keys.Delayed(), "deliveries": w.keys.Deliveries(),
 		"redelivered": w.keys.Redelivered(), "dead": w.keys.Dead(), "events": w.keys.Events(),
+		"reconciled": w.keys.Reconciled(),
 	}
 	var keys []string
 	var argv []any

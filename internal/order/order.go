@@ -65,6 +65,8 @@ var (
 // back after RetryIn at the earliest.
 type InHandError struct {
 	RetryIn time.Duration
+	Version string // of the order, as it was seen in that hand
+	Ours    bool   // it was changed since a claim of ours that had no answer: most likely by us
 }
 
 func (e *InHandError) Error() string {

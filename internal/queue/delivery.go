@@ -76,17 +76,24 @@ func (d *Delivery) Start(ctx context.Context) error {
 // is known once Start has returned.
 func (d *Delivery) Number() int { return d.charged + 1 }
 
+//go:embed lua/returned.lua
+var returnedLua string
+
+var returnedScript = redis.NewScript(returnedLua)
+
 // MayTakeOver reports whether the message was in somebody's hands before and is in
 // nobody's since: what he began may be taken over at once. It waits out an outage of
-// Redis and fails only when ctx ends.
+// Redis, and returns [ErrLeaseLost] if the message is not this worker's any more: what
+// came back then is for its next holder. Otherwise it fails only when ctx ends.
 func (d *Delivery) MayTakeOver(ctx context.Context) (bool, error) {
 	s := d.session
-	var may bool
+	var returned int
 	err := outage.RideQuietly(ctx, s.log, "look for a former holder", isReply, func() (err error) {
-		ctx, cancel := bounded(ctx)
-		defer cancel()
-		may, err = s.rdb.control.SIsMember(ctx, s.keys.Redelivered(), d.digest).Result()
+		returned, err = s.run(ctx, returnedScript, []string{s.keys.Workers(), s.keys.Redelivered()}, s.instance, d.digest).Int()
+		if err == nil && returned < 0 {
+			return outage.Stop(ErrLeaseLost)
+		}
 		return err
 	})
-	return may, err
+	return returned == 1, err
 }

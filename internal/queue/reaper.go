@@ -198,7 +198,7 @@ func (r *Reaper) reap(ctx context.Context, instance string) error {
 }
 
 // registerOrphans finds instances that left a list or a description but are not
-// registered. It gives each one lease: the living beat, the dead are reaped.
+// registered, and condemns them: the dead are reaped, the living join anew.
 func (r *Reaper) registerOrphans(ctx context.Context) error {
 	instances, err := r.traces(ctx)
 	if err != nil {
@@ -208,7 +208,7 @@ func (r *Reaper) registerOrphans(ctx context.Context) error {
 		owner, _, _ := strings.Cut(instance, ":")
 		registered, err := r.run(ctx, orphanScript,
 			[]string{r.keys.Workers(), r.keys.Worker(instance), r.keys.Processing(instance)},
-			instance, owner, r.cfg.Lease.Milliseconds(),
+			instance, owner,
 		).Int()
 		if err != nil {
 			return err

@@ -49,7 +49,7 @@ var controls = []control{
 	{
 		"reaper", "the reaper",
 		"internal/queue/reaper.go",
-		"	return reapEvery / 10, r.reapAll(ctx, now)\n", "	return reapEvery, nil\n",
+		"	return reapEvery / 10, r.reapAll(ctx)\n", "	return r.pause(), nil\n",
 		probe{"cmd/worker", "TestWorker_isSucceededInTime"},
 	},
 	{
@@ -67,13 +67,13 @@ var controls = []control{
 	{
 		"take-over", "the take-over of a row in processing",
 		"internal/fulfil/fulfil.go",
-		"	if !may {\n		return \"\", err\n	}\n", "	if !may || may {\n		return \"\", order.ErrFulfilled\n	}\n",
+		"		if !may && !inHand.Ours {\n", "		if inHand.RetryIn = 0; true {\n			err = order.ErrFulfilled\n",
 		probe{"cmd/worker", "TestWorker_killedAtEachStep"},
 	},
 	{
 		"copies-wait", "the right that a take-over needs",
 		"internal/queue/delivery.go",
-		"	return may, err\n", "	return may || err == nil, err\n",
+		"	return returned == 1, err\n", "	return returned >= 0, err\n",
 		probe{"cmd/worker", "TestWorker_worksCopiesOnce"},
 	},
 	{
