@@ -78,7 +78,7 @@ func TestWorker_clocksAnHourOff(t *testing.T) {
 	s.env = append(s.env, "RETRY_MAX=500ms")
 	const hour = 3600
 	var workers []*worker
-	for _, skew := range []int{hour, -hour, 0} {
+	for _, skew := range []int{hour, 0, -hour} {
 		w := s.startBinary(binary, fmt.Sprint("SKEW_SECONDS=", skew), fmt.Sprint("WORKER_ID=off-by", skew))
 		w.awaitStart()
 		off := time.Until(w.log("Fulfillment Worker started")[0].Timestamp).Seconds()
@@ -97,7 +97,7 @@ func TestWorker_clocksAnHourOff(t *testing.T) {
 	if n := s.happened("reaped") + testenv.CountTakeovers(t, s.databaseURL); n != 0 {
 		t.Errorf("%d reaped or taken over, want none", n)
 	}
-	for len(workers) > 1 { // the one ahead dies, then the one behind
+	for len(workers) > 1 { // the one ahead dies, then the right one, which the one behind must notice
 		victim := workers[0]
 		workers = workers[1:]
 		begun := len(victim.log("Processing order"))
