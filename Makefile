@@ -22,6 +22,10 @@ bench: servers ## Print figures: idle cost, pick-up, concurrency, recovery after
 chaos: servers ## Faults of every kind while orders come in: none is lost, none doubled (DURATION=5m SEED=7 HTML=file)
 	$(GO) run ./scripts/chaos --duration $(or $(DURATION),30s) $(if $(SEED),--seed $(SEED)) $(if $(HTML),--html $(HTML)) $(CHAOSFLAGS)
 
+.PHONY: chaos-controls
+chaos-controls: servers ## Take out one mechanism after the other: the faults must notice (CONTROLS="reaper audit")
+	$(GO) run ./scripts/controls $(CONTROLS)
+
 .PHONY: chaos-compose
 chaos-compose: ## The same with the containers of compose.yaml (needs Docker)
 	$(GO) run ./scripts/chaos --compose --duration $(or $(DURATION),1m) --slack 3s $(if $(SEED),--seed $(SEED)) $(if $(HTML),--html $(HTML)) $(CHAOSFLAGS)

@@ -22,7 +22,7 @@ func TestControls(t *testing.T) {
 		} else if strings.Contains(text, c.old) && !strings.Contains(c.new, c.old) {
 			t.Errorf("%s changes nothing", c.name)
 		}
-		if !exists(t, c.probe) {
+		if c.probe.test != "" && !exists(t, c.probe) {
 			t.Errorf("%s: %s has no %s", c.name, c.probe.pkg, c.probe.test)
 		}
 	}
@@ -47,6 +47,27 @@ func exists(t *testing.T, p probe) bool {
 		}
 	}
 	return false
+}
+
+// What a probe says is read out of what it prints.
+func TestComplaints(t *testing.T) {
+	tests := []struct {
+		name      string
+		complaint func([]byte) string
+		out, want string
+	}{
+		{"a test", testsComplaint, "--- FAIL: TestX (0.00s)\n    x_test.go:7: two are at it\n    x_test.go:8: more\nFAIL\n", "two are at it"},
+		{"a test that says nothing", testsComplaint, "panic: x\n", ""},
+		{"chaos", chaosComplaint, `{"verdict": {"good": false, "reasons": ["lost 1", "left over 2"]}}`, "lost 1; left over 2"},
+		{"chaos that could not run", chaosComplaint, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.complaint([]byte(tt.out)); got != tt.want {
+				t.Errorf("it says %q, want %q", got, tt.want)
+			}
+		})
+	}
 }
 
 func TestRun_usage(t *testing.T) {

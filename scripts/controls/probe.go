@@ -2,26 +2,39 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
 )
 
-// A probe is a fault that must notice a mechanism that is missing: a test of a package.
+// A probe is a fault that must notice a mechanism that is missing: a test of a package, or
+// a run of chaos with some faults.
 type probe struct {
-	pkg  string
-	test string
+	pkg, test string
+	faults    string // as chaos takes them
 }
 
-func (p probe) String() string { return p.test }
+func test(pkg, name string) probe { return probe{pkg: pkg, test: name} }
+func chaos(faults string) probe   { return probe{faults: faults} }
 
-// firstComplaint finds what a test said when it failed.
-var firstComplaint = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.+)$`)
+func (p probe) String() string {
+	if p.faults != "" {
+		return "chaos --faults " + p.faults
+	}
+	return p.test
+}
 
 // run returns what the probe finds, or "" if it finds nothing.
 func (p probe) run(ctx context.Context, env []string) (found string, err error) {
-	out, err := command(ctx, env, "go", "test", "-count=1", "-run", "^"+p.test+"$", "./"+p.pkg).CombinedOutput()
+	args, complaint := []string{"test", "-count=1", "-run", "^" + p.test + "$", "./" + p.pkg}, testsComplaint
+	if p.faults != "" {
+		args = []string{"run", "./scripts/chaos", "--duration", "20s", "--slack", "2s", "--json", "-", "--faults", p.faults}
+		complaint = chaosComplaint
+	}
+	out, err := command(ctx, env, "go", args...).Output()
 	var failed *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -31,8 +44,32 @@ func (p probe) run(ctx context.Context, env []string) (found string, err error) 
 	case !errors.As(err, &failed):
 		return "", err
 	}
-	if m := firstComplaint.FindSubmatch(out); m != nil {
-		return strings.TrimSpace(string(m[1])), nil
+	if found = complaint(out); found == "" {
+		return "", fmt.Errorf("%v failed, and does not say why: %w\n%s", p, err, failed.Stderr)
 	}
-	return "it failed", nil
+	return found, nil
+}
+
+var complaints = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.+)$`)
+
+// testsComplaint is the first thing that a test said when it failed.
+func testsComplaint(out []byte) string {
+	m := complaints.FindSubmatch(out)
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSpace(string(m[1]))
+}
+
+// chaosComplaint is why a verdict is bad.
+func chaosComplaint(out []byte) string {
+	var report struct {
+		Verdict struct {
+			Reasons []string `json:"reasons"`
+		} `json:"verdict"`
+	}
+	if json.Unmarshal(out, &report) != nil {
+		return ""
+	}
+	return strings.Join(report.Verdict.Reasons, "; ")
 }
