@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -530,23 +531,26 @@ func TestWorker_backendsAreTerminated(t *testing.T) {
 // Answers to each statement are lost, or the statements themselves: no order is worked
 // twice for it.
 func TestWorker_answersOfPostgresAreLost(t *testing.T) {
+	const claim = "OR status = 'processing' AND"
 	tests := []struct {
 		name, statement string
+		answer          string // part of the answers that are lost
 		status          string // of the orders; "processing" is as a dead worker leaves them
 	}{
-		{"claim", "AND status = 'pending'", "pending"},
-		{"look at the row", "extract(epoch FROM", "processing"},
-		{"take-over", "AND status = $2", "processing"},
-		{"finish", "SET status = 'fulfilled'", "pending"},
-		{"ping", "transaction_read_only", "pending"},
+		{"claim", claim, "", "pending"},
+		{"look at the row", "extract(epoch FROM", "", "processing"},
+		{"take-over", claim, "UPDATE 1", "processing"},
+		{"finish", "SET status = 'fulfilled'", "", "pending"},
+		{"ping", "transaction_read_only", "", "pending"},
 	}
-	ways := []func(p *testenv.Proxy, n int, statement string){
-		func(p *testenv.Proxy, n int, statement string) { p.LoseReplies(n, statement, nil) },
-		func(p *testenv.Proxy, n int, statement string) { p.TearReplies(n, 7, statement, nil) },
-		func(p *testenv.Proxy, n int, statement string) { p.LoseRequests(n, statement) },
-		func(p *testenv.Proxy, n int, statement string) {
+	type wanted = func(reply []byte) bool
+	ways := []func(p *testenv.Proxy, n int, statement string, w wanted){
+		func(p *testenv.Proxy, n int, statement string, w wanted) { p.LoseReplies(n, statement, w) },
+		func(p *testenv.Proxy, n int, statement string, w wanted) { p.TearReplies(n, 7, statement, w) },
+		func(p *testenv.Proxy, n int, statement string, _ wanted) { p.LoseRequests(n, statement) },
+		func(p *testenv.Proxy, n int, statement string, w wanted) {
 			p.ResetOnLoss()
-			p.LoseReplies(n, statement, nil)
+			p.LoseReplies(n, statement, w)
 		},
 	}
 	for _, tt := range tests {
@@ -562,7 +566,7 @@ func TestWorker_answersOfPostgresAreLost(t *testing.T) {
 				if tt.status == "processing" {
 					p.leaveBehind(ids)
 				}
-				lose(p.proxy, n, tt.statement)
+				lose(p.proxy, n, tt.statement, func(reply []byte) bool { return bytes.Contains(reply, []byte(tt.answer)) })
 				p.queue(ids)
 				testenv.Eventually(t, 20*time.Second, fmt.Sprintf("way %d: every fault struck", i), func() bool {
 					if tt.name == "ping" {
