@@ -2,7 +2,7 @@
 SHELL := bash
 GO ?= go
 # Most tests wait for servers rather than for the processor.
-PARALLEL ?= 8
+PARALLEL ?= 12
 TESTFLAGS ?=
 
 .PHONY: help

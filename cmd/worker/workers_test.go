@@ -299,13 +299,15 @@ func TestWorker_joinAndLeave(t *testing.T) {
 		all, live = append(all, w), append(live, w)
 		w.awaitStart()
 		if len(live) == 5 {
-			live[0].signal(syscall.SIGTERM)
+			if code := stop(live[0]); code != 0 {
+				t.Errorf("a worker ended with exit code %d, want 0", code)
+			}
 			live = live[1:]
 		}
 	}
 	s.awaitFulfilled(20 * time.Second)
 	s.nothingCharged()
-	s.settled(all...)
+	s.settled(live...)
 	s.workedByAll(orders, all...)
 	if n := s.happened("left"); n != len(all) {
 		t.Errorf("%d left, want %d", n, len(all))
