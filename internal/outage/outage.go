@@ -23,7 +23,7 @@ import (
 )
 
 // LongestWait is more than the longest pause between two tries.
-const LongestWait = 2 * time.Second
+const LongestWait = time.Second
 
 // Stop wraps an error that waiting cannot cure: [Ride] returns it at once.
 func Stop(err error) error { return backoff.Permanent(err) }

@@ -79,8 +79,8 @@ func TestRide_waitsUntilItWorks(t *testing.T) {
 					t.Errorf("Ride: %v", err)
 				}
 				took := time.Since(a.began)
-				if took < tt.lasts || took > tt.lasts+2*time.Second {
-					t.Errorf("Ride took %v, want %v and at most two seconds more", took, tt.lasts)
+				if took < tt.lasts || took > tt.lasts+time.Second {
+					t.Errorf("Ride took %v, want %v and at most one second more", took, tt.lasts)
 				}
 				var want []string
 				if tt.lasts > 0 {
@@ -100,7 +100,7 @@ func TestRide_waitsUntilItWorks(t *testing.T) {
 func TestRide_pauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const least, first, most = 30 * time.Millisecond, 70 * time.Millisecond, 2 * time.Second
+		const least, first, most = 30 * time.Millisecond, 70 * time.Millisecond, time.Second
 		a := newAway(time.Hour)
 		if err := outage.Ride(t.Context(), slog.New(slog.DiscardHandler), "reach it", a.op); err != nil {
 			t.Fatal(err)
