@@ -291,3 +291,41 @@ func TestWorker_tellsItsHealth(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// Everything was down while orders piled up; then everything starts at once. The backlog is
+// worked off over no more connections than the workers may have.
+func TestWorker_drainsABacklog(t *testing.T) {
+	t.Parallel()
+	redis, postgres := testenv.OwnRedis(t, "--appendfsync", "always"), testenv.OwnPostgres(t)
+	s := siteAt(t, redis.URL(), "q", postgres.URL("orders"))
+	var backlog []string
+	for _, id := range s.insert(3000) {
+		backlog = append(backlog, payload(id))
+	}
+	s.pushAll(backlog)
+	redis.Kill()
+	postgres.Kill()
+	s.env = append(s.env, "PROCESSING_MIN=0", "PROCESSING_MAX=0", "WORKER_CONCURRENCY=30", "POSTGRES_MAX_CONNS=3", "LEASE_TTL=5s")
+	workers := []*worker{s.start("WORKER_ID=a"), s.start("WORKER_ID=b"), s.start("WORKER_ID=c")}
+	for _, w := range workers {
+		w.awaitLog(20*time.Second, "cannot reach the orders table")
+	}
+	must(t, postgres.Restart())
+	must(t, redis.Restart())
+	s.db.Reset() // its connections are broken
+	begin, most := time.Now(), 0
+	testenv.Eventually(t, 60*time.Second, "the backlog is worked off", func() bool {
+		var connected, open int
+		must(t, s.db.QueryRow(t.Context(), `
+			SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = $1),
+				(SELECT count(*) FROM orders WHERE status <> 'fulfilled')`, testenv.WorkerRole).Scan(&connected, &open))
+		most = max(most, connected)
+		return open == 0
+	})
+	t.Logf("%d orders in %v over at most %d connections", len(backlog), time.Since(begin).Round(time.Millisecond), most)
+	if want := 3 * len(workers); most > want {
+		t.Errorf("%d connections to PostgreSQL, want at most %d", most, want)
+	}
+	s.nothingCharged()
+	s.settled(workers...)
+}

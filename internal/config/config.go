@@ -107,7 +107,7 @@ var Settings = []Setting{
 	{"STARTUP_TIMEOUT", "60s", "how long to wait for PostgreSQL and Redis at start", "0 to 24h", duration(0, day, func(c *Config) *time.Duration { return &c.StartupTimeout })},
 	{"RECONCILE_INTERVAL", "1m", "pause between two looks for orders that Redis has lost; `0` is never", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileInterval })},
 	{"RECONCILE_AFTER", "5m", "how long nobody must have touched such an order; `0` turns the looks off, too", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileAfter })},
-	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter at once", "1 to 536870912", number(512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
+	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter, which no worker reads", "1 to 536870912", number(512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
 
 	{"HTTP_ADDR", ":8080", "where `/healthz` and `/readyz` are; `off` for nowhere", "host:port, :port or off", address},
 	{"LOG_LEVEL", "info", "the least level that is logged", "debug, info, warn or error", level},
