@@ -103,6 +103,22 @@ func outcomeOf(from, to State, step Step) outcome {
 	return o
 }
 
+// unreal are the steps that no script or statement makes: the broken halves of one that
+// does, and an answer that is lost before anything happened.
+var unreal = []string{"join, late: worker", "see that the lease is over: worker", "NOTHING HEARD of a claim of the row:"}
+
+// A step that nobody walks would be tied to nothing.
+func TestProtocol_everyStepIsReal(t *testing.T) {
+	for _, step := range steps {
+		if real := reality[step.does] != nil; real == slices.Contains(unreal, step.does) {
+			t.Errorf("%q is real, and is not: %v", step.does, real)
+		}
+	}
+	if len(reality) != len(steps)-len(unreal) {
+		t.Errorf("%d of %d steps are real, want all but %d", len(reality), len(steps), len(unreal))
+	}
+}
+
 // realNext is Next without what is not real yet, and with each call as one step.
 func (c *Config) realNext(s State, visit func(Step, State)) {
 	c.Next(s, func(step Step, after State) {

@@ -53,6 +53,7 @@ func New(target string) (*Proxy, error) {
 // Close refuses further connections and breaks those that there are.
 func (p *Proxy) Close() {
 	_ = p.listener.Close()
+	p.KeepRequests("")()
 	p.Hear()
 	p.CutAll()
 }
@@ -121,17 +122,29 @@ func (p *Proxy) ResetOnLoss() {
 }
 
 // KeepRequests holds back each request that contains the text until release is called;
-// then they go on their way, late, even if the program has given its connection up.
+// then they go on their way, late, even if the program has given its connection up. The
+// next call releases what the one before keeps.
 func (p *Proxy) KeepRequests(request string) (release func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.letGo()
 	p.kept = kept{request: request, release: make(chan struct{})}
-	return sync.OnceFunc(func() {
+	mine := p.kept.release
+	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		if p.kept.release == mine {
+			p.letGo()
+		}
+	}
+}
+
+// letGo releases what is kept, if anything is.
+func (p *Proxy) letGo() {
+	if p.kept.release != nil {
 		close(p.kept.release)
 		p.kept.release = nil
-	})
+	}
 }
 
 // Kept is how many requests were held back since the last call of KeepRequests.

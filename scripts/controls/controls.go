@@ -1,8 +1,8 @@
 package main
 
-// controls are the mechanisms of ARCHITECTURE.md's table, and what must notice that one
-// is missing. Where another mechanism would heal it a little later, the probe runs without
-// that other, or looks how long it took.
+// controls are mechanisms of ARCHITECTURE.md's table, and what must notice that one is
+// missing. Where another mechanism heals it a little later, the probe looks how long it
+// took.
 var controls = []control{
 	{
 		"fencing-token", "the fencing token",

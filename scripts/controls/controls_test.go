@@ -59,6 +59,7 @@ func TestComplaints(t *testing.T) {
 		{"a test", testsComplaint, "--- FAIL: TestX (0.00s)\n    x_test.go:7: two are at it\n    x_test.go:8: more\nFAIL\n", "two are at it"},
 		{"a test that says nothing", testsComplaint, "panic: x\n", ""},
 		{"chaos", chaosComplaint, `{"verdict": {"good": false, "reasons": ["lost 1", "left over 2"]}}`, "lost 1; left over 2"},
+		{"chaos that shows too little", chaosComplaint, `{"verdict": {"reasons": ["unknown: 3 orders/s before the faults"]}}`, ""},
 		{"chaos that could not run", chaosComplaint, "", ""},
 	}
 	for _, tt := range tests {

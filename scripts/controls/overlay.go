@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // A control is the worker with one mechanism taken out.
@@ -66,6 +69,9 @@ func (c control) try(ctx context.Context) (found string, tries int, err error) {
 		for found == "" && err == nil && tries < runs {
 			found, err = c.probe.run(ctx, env)
 			tries++
+			if errors.Is(err, errShowsNothing) && tries < runs {
+				err = nil // the next run may
+			}
 		}
 		return err
 	})
@@ -97,6 +103,9 @@ func (c control) overlay(dir string) (env []string, err error) {
 
 func command(ctx context.Context, env []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go starts children of its own
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 30 * time.Second // for what they have to clean up
 	cmd.Env = append(os.Environ(), env...)
 	return cmd
 }

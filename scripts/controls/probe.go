@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -45,10 +46,13 @@ func (p probe) run(ctx context.Context, env []string) (found string, err error) 
 		return "", err
 	}
 	if found = complaint(out); found == "" {
-		return "", fmt.Errorf("%v failed, and does not say why: %w\n%s", p, err, failed.Stderr)
+		return "", fmt.Errorf("%v: %w: %w\n%s", p, errShowsNothing, err, failed.Stderr)
 	}
 	return found, nil
 }
+
+// errShowsNothing means that a run failed for no reason that speaks against the build.
+var errShowsNothing = errors.New("it failed, and found nothing")
 
 var complaints = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.+)$`)
 
@@ -61,7 +65,8 @@ func testsComplaint(out []byte) string {
 	return strings.TrimSpace(string(m[1]))
 }
 
-// chaosComplaint is why a verdict is bad.
+// chaosComplaint is what is broken by a verdict. That a run shows too little is bad as
+// well, but shows nothing about the build.
 func chaosComplaint(out []byte) string {
 	var report struct {
 		Verdict struct {
@@ -71,5 +76,7 @@ func chaosComplaint(out []byte) string {
 	if json.Unmarshal(out, &report) != nil {
 		return ""
 	}
-	return strings.Join(report.Verdict.Reasons, "; ")
+	return strings.Join(slices.DeleteFunc(report.Verdict.Reasons, func(reason string) bool {
+		return strings.HasPrefix(reason, "unknown")
+	}), "; ")
 }
