@@ -19,7 +19,7 @@ bench: servers ## Print figures: idle cost, pick-up, concurrency, recovery after
 	$(GO) run ./scripts/bench
 
 .PHONY: chaos
-chaos: servers ## Faults of every kind while orders come in: none is lost, none doubled (DURATION=5m SEED=7 HTML=file)
+chaos: servers ## Faults while orders come in: none is lost, none doubled (DURATION=5m SEED=7 HTML=file CHAOSFLAGS=-h)
 	$(GO) run ./scripts/chaos --duration $(or $(DURATION),30s) $(if $(SEED),--seed $(SEED)) $(if $(HTML),--html $(HTML)) $(CHAOSFLAGS)
 
 .PHONY: chaos-controls
@@ -40,7 +40,7 @@ test: servers ## All tests, on real servers that they start themselves, with the
 	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: check
-check: fmt vet lint vuln test ## All that CI does
+check: fmt vet lint vuln test ## Before a commit; CI adds the demo, chaos, controls and containers
 
 .PHONY: test-compose
 test-compose: ## The containers: kill, freeze and stop workers mid-order (needs Docker)

@@ -41,7 +41,7 @@ var mayImport = map[string]string{
 	"internal/outage":  "",
 	"internal/queue":   "crash logger outage",
 
-	"internal/reconcile": "crash db logger order outage queue",
+	"internal/reconcile": "crash db logger order queue",
 
 	"internal/archtest": "",
 	"internal/model":    "",

@@ -107,7 +107,7 @@ var Settings = []Setting{
 	{"STARTUP_TIMEOUT", "60s", "how long to wait for PostgreSQL and Redis at start", "0 to 24h", duration(0, day, func(c *Config) *time.Duration { return &c.StartupTimeout })},
 	{"RECONCILE_INTERVAL", "1m", "pause between two looks for orders that Redis has lost; `0` is never", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileInterval })},
 	{"RECONCILE_AFTER", "5m", "how long nobody must have touched such an order; `0` turns the looks off, too", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileAfter })},
-	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter, which no worker reads", "1 to 536870912", number(512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
+	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter, which no worker reads", "1024 to 536870912", between(1024, 512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
 
 	{"HTTP_ADDR", ":8080", "where `/healthz` and `/readyz` are; `off` for nowhere", "host:port, :port or off", address},
 	{"LOG_LEVEL", "info", "the least level that is logged", "debug, info, warn or error", level},
@@ -153,6 +153,7 @@ func (c *Config) Warnings() []string {
 	}
 	warn(c.FulfillmentURL.Reveal() == "" && c.ProcessingMax > c.OrderTimeout, "PROCESSING_MAX %v is more than ORDER_TIMEOUT %v: some orders can only time out", c.ProcessingMax, c.OrderTimeout)
 	warn(c.Reconciles() && c.ReconcileAfter < c.OrderTimeout+c.LeaseTTL, "RECONCILE_AFTER %v is less than ORDER_TIMEOUT and LEASE_TTL together, %v: after a loss in Redis an order may be worked by two workers, and is fulfilled by one", c.ReconcileAfter, c.OrderTimeout+c.LeaseTTL)
+	warn(c.Reconciles() && c.PostgresMaxConns == 1, "POSTGRES_MAX_CONNS is 1: while the worker looks for what Redis has lost, it claims and finishes nothing")
 	warn(c.RetryInitial > c.RetryMax, "RETRY_INITIAL %v is more than RETRY_MAX %v: every retry waits RETRY_MAX", c.RetryInitial, c.RetryMax)
 	warn(c.PostgresMinConns > c.PostgresMaxConns, "POSTGRES_MIN_CONNS %d is more than POSTGRES_MAX_CONNS %d: that many are kept open", c.PostgresMinConns, c.PostgresMaxConns)
 	warn(c.FulfillmentURL.Reveal() != "" && c.ShutdownTimeout == 0, "SHUTDOWN_TIMEOUT is 0: work in hand is cut off at every stop and done again elsewhere")

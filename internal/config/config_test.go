@@ -111,7 +111,7 @@ func TestLoad_limits(t *testing.T) {
 		{"STARTUP_TIMEOUT", []string{"0", "24h"}, []string{"-1ms", "24h0m1s"}},
 		{"RECONCILE_INTERVAL", []string{"0", "0s", "1s", "24h"}, []string{"999ms", "24h0m1s", "-1s", "off"}},
 		{"RECONCILE_AFTER", []string{"0", "1s", "24h"}, []string{"999ms", "24h0m1s", "-1s", "5"}},
-		{"MAX_MESSAGE_BYTES", []string{"1", "536870912"}, []string{"0", "536870913", "64k"}},
+		{"MAX_MESSAGE_BYTES", []string{"1024", "536870912"}, []string{"0", "1023", "536870913", "64k"}},
 		{"HTTP_ADDR", []string{"off", ":0", ":65535", "127.0.0.1:80", "[::1]:80", "localhost:8080"}, []string{"8080", ":65536", ":-1", ":http", "a", "::1:80"}},
 		{"LOG_LEVEL", []string{"debug", "info", "warn", "error"}, []string{"INFO", "warning", "0"}},
 	}
@@ -374,14 +374,15 @@ func TestWarnings(t *testing.T) {
 		{"work that cannot end in time", env{"PROCESSING_MAX": "31s"}, []string{"PROCESSING_MAX 31s "}},
 		{"simulated work does not count where there is real work", env{"PROCESSING_MAX": "31s", "FULFILLMENT_URL": "http://a"}, nil},
 		{"a reconciler more impatient than an order may take", env{"RECONCILE_AFTER": "34s"}, []string{"RECONCILE_AFTER 34s "}},
-		{"no reconciler", env{"RECONCILE_AFTER": "1s", "RECONCILE_INTERVAL": "0"}, nil},
+		{"a reconciler that takes the only connection", env{"POSTGRES_MAX_CONNS": "1"}, []string{"POSTGRES_MAX_CONNS is 1"}},
+		{"no reconciler", env{"POSTGRES_MAX_CONNS": "1", "RECONCILE_AFTER": "1s", "RECONCILE_INTERVAL": "0"}, nil},
 		{"a first retry later than the last", env{"RETRY_INITIAL": "2m"}, []string{"RETRY_INITIAL 2m0s "}},
 		{"more connections kept than there may be", env{"POSTGRES_MIN_CONNS": "6"}, []string{"POSTGRES_MIN_CONNS 6 "}},
 		{"real work that is cut off at every stop", env{"SHUTDOWN_TIMEOUT": "0", "FULFILLMENT_URL": "http://a"}, []string{"SHUTDOWN_TIMEOUT is 0"}},
 		{
 			"several at once",
 			env{"PROCESSING_MAX": "1m", "RETRY_MAX": "10ms", "POSTGRES_MAX_CONNS": "1", "POSTGRES_MIN_CONNS": "2"},
-			[]string{"PROCESSING_MAX ", "RETRY_INITIAL ", "POSTGRES_MIN_CONNS "},
+			[]string{"PROCESSING_MAX ", "POSTGRES_MAX_CONNS ", "RETRY_INITIAL ", "POSTGRES_MIN_CONNS "},
 		},
 	}
 	for _, tt := range tests {

@@ -58,12 +58,16 @@ func secret(field func(*Config) *Secret) func(*Config, string) error {
 
 // number takes 1 to most.
 func number(most int, field func(*Config) *int) func(*Config, string) error {
+	return between(1, most, field)
+}
+
+func between(least, most int, field func(*Config) *int) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			return errors.New("not a whole number")
 		}
-		if n < 1 || n > most {
+		if n < least || n > most {
 			return errors.New("out of range")
 		}
 		*field(c) = n

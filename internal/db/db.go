@@ -13,9 +13,10 @@
 //
 // # What this package never does
 //
-//   - It runs no DDL, and never holds a transaction open between two calls: it needs
-//     SELECT and UPDATE (status, updated_at) on orders and nothing else.
-//   - It knows nothing of Redis or of messages.
+//   - It runs no DDL, and holds a transaction open between two statements only for
+//     [Orders.Alone]: it needs SELECT and UPDATE (status, updated_at) on orders and
+//     nothing else.
+//   - It knows nothing of Redis.
 package db
 
 import (
@@ -47,6 +48,8 @@ type Orders struct {
 	log       *slog.Logger
 	abandoned time.Duration
 
+	frozenAfter time.Duration // see Alone
+
 	suspicion chan struct{} // asks Watch for a look at once
 
 	mu   sync.Mutex
@@ -72,7 +75,7 @@ func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Order
 	if err != nil {
 		return nil, errors.New("the pool's settings do not fit each other")
 	}
-	o := &Orders{pool: pool, log: log, abandoned: abandoned, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
+	o := &Orders{pool: pool, log: log, abandoned: abandoned, frozenAfter: frozenAfter, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
 	close(o.open)
 	return o, nil
 }

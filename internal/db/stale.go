@@ -15,13 +15,14 @@ const (
 
 	// frozenAfter is for how long a look may ask PostgreSQL nothing: a process that was
 	// frozen in the middle must not keep all others from looking.
-	frozenAfter = "10s"
+	frozenAfter = 30 * time.Second
 )
 
 // Stale are the orders that nobody seems to care about: open, and untouched for a while.
 type Stale struct {
-	tx    pgx.Tx
-	after time.Duration
+	tx       pgx.Tx
+	after    time.Duration
+	patience time.Duration // of PostgreSQL with a look that asks it nothing
 }
 
 // Alone calls look, unless somebody else is at it in this database for the same name;
@@ -37,7 +38,7 @@ func (o *Orders) Alone(ctx context.Context, name string, after time.Duration, lo
 		return false, fmt.Errorf("begin a look at stale orders: %w", err)
 	}
 	defer rollback(ctx, tx)
-	s := &Stale{tx, after}
+	s := &Stale{tx, after, o.frozenAfter}
 	if alone, err = s.lock(ctx, name); err != nil || !alone {
 		return false, err
 	}
@@ -63,7 +64,7 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 func (s *Stale) lock(ctx context.Context, name string) (locked bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	if _, err := s.tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = '"+frozenAfter+"'"); err != nil {
+	if _, err := s.tx.Exec(ctx, fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", s.patience.Milliseconds())); err != nil {
 		return false, err
 	}
 	err = s.tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))`, "fulfillment-worker/"+name).Scan(&locked)
@@ -72,8 +73,16 @@ func (s *Stale) lock(ctx context.Context, name string) (locked bool, err error) 
 
 // stale is the condition. An order without dates has waited for ever; now() is when the
 // look began, so that what is touched meanwhile is not stale.
-const stale = `status IN ('pending', 'processing') AND
+const stale = `id > 0 AND status IN ('pending', 'processing') AND
 	coalesce(updated_at, created_at, '-infinity') <= now() - make_interval(secs => $1)`
+
+// Touch tells PostgreSQL that the look goes on.
+func (s *Stale) Touch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	_, err := s.tx.Exec(ctx, "SELECT 1")
+	return err
+}
 
 // staleIDs reads them all, below an id.
 const staleIDs = `SELECT id::bigint FROM orders WHERE ` + stale + ` AND id < $2::bigint ORDER BY id`

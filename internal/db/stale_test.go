@@ -136,7 +136,12 @@ func TestAlone_successor(t *testing.T) {
 	})
 	t.Run("of the frozen", func(t *testing.T) {
 		b := newBench(t)
+		b.orders.FreezeAfter(2 * time.Second)
 		b.alone(func(s *db.Stale) error {
+			for range 5 {
+				must(t, s.Touch(t.Context()))
+				<-time.After(time.Second) // it is slow, and not frozen
+			}
 			b.comesIn() // while this one asks nothing
 			if _, err := s.Messages(t.Context(), []int64{1}); err == nil {
 				t.Error("it wakes, and goes on beside its successor")

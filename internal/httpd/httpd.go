@@ -3,7 +3,7 @@
 //
 // # What callers may rely on
 //
-//   - Each answer is a look at the moment of the question, not a memory of one: 200
+//   - Each answer is that of its checks at the moment of the question: 200
 //     with "ok", and perhaps a line for each thing that is unwise, or 503 with a line
 //     for each that is wrong.
 //   - A check that does not answer within a second has failed.

@@ -2,7 +2,7 @@
 //
 // # What callers may rely on
 //
-//   - Waiting backs off exponentially, with jitter, to two seconds at most; it
+//   - Waiting backs off exponentially, with jitter, to one second at most; it
 //     never gives up by itself and never spins.
 //   - An outage is logged when it begins and when it ends, not in between.
 //

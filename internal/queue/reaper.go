@@ -86,10 +86,13 @@ func (r *Reaper) failed(ctx context.Context, err error) {
 	}
 }
 
+// poolProbe is how long go-redis may go on reporting a dead Redis that is back.
+const poolProbe = time.Second
+
 // grace is for how long a reaper reaps nobody after its first contact: one lease, but no
 // less than a living worker may take to notice that Redis is back, and to beat.
 func (r *Reaper) grace() time.Duration {
-	return max(r.cfg.Lease, outage.LongestWait+handOverTime)
+	return max(r.cfg.Lease, outage.LongestWait+poolProbe+handOverTime)
 }
 
 // once looks at the registry, reaps whose lease is over, and returns how long to wait
@@ -104,11 +107,27 @@ func (r *Reaper) once(ctx context.Context) (time.Duration, error) {
 	if left := r.grace() - time.Since(r.contact); left > 0 {
 		return min(r.pause(), left), nil
 	}
-	if time.Since(r.scanned) > max(r.cfg.Lease, scanEvery) {
-		if err := r.registerOrphans(ctx); err != nil {
-			return 0, err
-		}
-		r.scanned = time.Now()
+	orphans := r.searchOrphans(ctx)
+	wait, err := r.reapDue(ctx, first)
+	return wait, errors.Join(orphans, err)
+}
+
+// searchOrphans looks for orphans, if it is time. A search that fails waits for its next
+// time, too: it must not keep those from being reaped that are known to be dead.
+func (r *Reaper) searchOrphans(ctx context.Context) error {
+	if time.Since(r.scanned) <= max(r.cfg.Lease, scanEvery) {
+		return nil
+	}
+	r.scanned = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, surveyTime/2)
+	defer cancel()
+	return r.registerOrphans(ctx)
+}
+
+// reapDue reaps whose lease is over, given the end of the first one.
+func (r *Reaper) reapDue(ctx context.Context, first int64) (time.Duration, error) {
+	if time.Since(r.looked) > r.cfg.Lease/3 { // the search took long: who knows who could beat meanwhile
+		return 0, nil
 	}
 	if first < 0 {
 		return r.pause(), nil

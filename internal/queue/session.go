@@ -40,7 +40,7 @@ func (s *session) serve(ctx, work context.Context) {
 	if err := outage.Ride(ctx, s.log, "join", func() error {
 		s.claimTurn.mark()
 		s.beatTurn.mark()
-		return s.join(ctx, s.instance)
+		return s.remember(s.join(ctx, s.instance))
 	}); err != nil {
 		return // ctx is done
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -32,27 +31,35 @@ const page = 500
 // Front returns the oldest waiting messages, the oldest first, and whether the queue goes
 // on behind them.
 func (q *Queue) Front(ctx context.Context) (payloads []string, more bool, err error) {
-	length, payloads, err := q.peek(ctx, q.keys.Queue(), page)
-	return payloads, length > page, err
+	_, behind, payloads, err := q.peek(ctx, q.keys.Queue(), 0)
+	return payloads, behind > 0, err
 }
 
 // Elsewhere calls message for each message that is in hand or delayed, and letter for
 // the order of each dead letter that has one. What moves meanwhile may be missed, or seen
-// twice. Messages longer than MaxMessageBytes are left out: they can only become dead
-// letters.
+// twice. In hand, what is longer than MaxMessageBytes is left out: it can only become a
+// dead letter.
 func (q *Queue) Elsewhere(ctx context.Context, message func(payload string), letter func(orderID string)) error {
-	return errors.Join(q.eachDelayed(ctx, message), q.eachInHand(ctx, message), q.eachLetter(ctx, letter))
+	if err := q.eachDelayed(ctx, message); err != nil {
+		return err
+	}
+	if err := q.eachInHand(ctx, message); err != nil {
+		return err
+	}
+	return q.eachLetter(ctx, letter)
 }
 
-func (q *Queue) peek(ctx context.Context, list string, limit int) (length int64, payloads []string, err error) {
-	answer, err := q.run(ctx, peekScript, []string{list}, limit, q.cfg.MaxMessageBytes).Slice()
+// peek reads a page of a list, how many messages it has looked at for it, and how many
+// are left behind it.
+func (q *Queue) peek(ctx context.Context, list string, skip int64) (seen, behind int64, payloads []string, err error) {
+	answer, err := q.run(ctx, peekScript, []string{list}, skip, page, q.cfg.MaxMessageBytes).Slice()
 	if err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
-	for _, payload := range answer[1].([]any) {
+	for _, payload := range answer[2].([]any) {
 		payloads = append(payloads, payload.(string))
 	}
-	return answer[0].(int64), payloads, nil
+	return answer[0].(int64), answer[1].(int64), payloads, nil
 }
 
 func (q *Queue) eachDelayed(ctx context.Context, message func(string)) error {
@@ -79,19 +86,30 @@ func (q *Queue) eachInHand(ctx context.Context, message func(string)) error {
 		return err
 	}
 	for instance := range instances {
-		_, payloads, err := q.peek(ctx, q.keys.Processing(instance), leaveLimit)
+		if err := q.each(ctx, q.keys.Processing(instance), message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls message for each message of a list.
+func (q *Queue) each(ctx context.Context, list string, message func(string)) error {
+	for skip, behind := int64(0), int64(1); behind > 0; {
+		seen, left, payloads, err := q.peek(ctx, list, skip)
 		if err != nil {
 			return err
 		}
 		for _, payload := range payloads {
 			message(payload)
 		}
+		skip, behind = skip+seen, left
 	}
 	return nil
 }
 
 func (q *Queue) eachLetter(ctx context.Context, letter func(string)) error {
-	for first := "-"; ; {
+	for first := "-"; first != ""; {
 		answer, err := q.run(ctx, lettersScript, []string{q.keys.Dead()}, first, page).Slice()
 		if err != nil {
 			return err
@@ -99,12 +117,9 @@ func (q *Queue) eachLetter(ctx context.Context, letter func(string)) error {
 		for _, id := range answer[1].([]any) {
 			letter(id.(string))
 		}
-		last := answer[0].(string)
-		if last == "" {
-			return nil
-		}
-		first = "(" + last
+		first = answer[0].(string)
 	}
+	return nil
 }
 
 // traces are the instances of which SCAN finds a list or a description. A list of a

@@ -6,10 +6,10 @@
 //
 //   - One worker at a time looks, and all of them together look once an interval.
 //   - An order whose message is in the queue, in hand, delayed or a dead letter gets no
-//     second one. Where the queue is long, an order that may still be in it, because the
+//     second one, unless producers queue orders far out of their order. Where the queue is long, an order that may still be in it, because the
 //     queue is first in, first out, waits until it cannot be any more.
-//   - A look that fails, or dies, at any point leaves at worst two messages for one
-//     order, of which one finds it fulfilled.
+//   - A look that fails, dies or freezes at any point leaves at worst a second message
+//     for an order. Its work may then be done twice; it is fulfilled once.
 //
 // # What this package never does
 //
@@ -29,7 +29,6 @@ import (
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/logger"
 	"fulfillment-worker/internal/order"
-	"fulfillment-worker/internal/outage"
 	"fulfillment-worker/internal/queue"
 )
 
@@ -60,16 +59,21 @@ type Reconciler struct {
 	Log      *slog.Logger
 }
 
-// Run looks whenever it is time, until ctx is done, and returns nil.
+// Run looks whenever it is time, until ctx is done, and returns nil. A look that fails is
+// tried again after a second, then after two, four and so on, at the latest after an
+// interval: a table that takes too long to read is not read all the time.
 func (r *Reconciler) Run(ctx context.Context) error {
 	log := r.Log.With("actor", "reconciler")
-	for {
-		var wait time.Duration
-		if outage.Ride(ctx, log, "look for lost orders", func() (err error) {
-			wait, err = r.once(ctx, log)
-			return err
-		}) != nil {
-			return nil // ctx is done
+	for failures := 0; ; {
+		wait, err := r.once(ctx, log)
+		if err == nil {
+			failures = 0
+		} else {
+			if failures == 0 && ctx.Err() == nil {
+				log.WarnContext(ctx, "cannot look for lost orders, trying until it works", "error", err)
+			}
+			wait = min(r.Interval, time.Second<<min(failures, 20))
+			failures++
 		}
 		select {
 		case <-ctx.Done():
@@ -85,10 +89,16 @@ const busyPause = time.Second
 // once looks, if it is time and nobody else is at it, and returns how long to wait before
 // the next look may be due.
 func (r *Reconciler) once(ctx context.Context, log *slog.Logger) (time.Duration, error) {
+	select {
+	case <-r.Orders.Available():
+	case <-ctx.Done():
+		return 0, nil
+	}
 	left, err := r.Queue.LookDue(ctx)
 	if err != nil || left > 0 {
-		return left, err
+		return min(left, r.Interval), err
 	}
+	begin := time.Now()
 	alone, err := r.Orders.Alone(ctx, r.Name, r.After, func(stale *db.Stale) error {
 		lost, err := r.find(ctx, stale)
 		if err != nil {
@@ -102,7 +112,12 @@ func (r *Reconciler) once(ctx context.Context, log *slog.Logger) (time.Duration,
 	case !alone:
 		return min(busyPause, r.Interval), nil
 	}
-	return r.Interval, r.Queue.Looked(ctx, r.Interval)
+	// From one beginning to the next: however long it took, nobody waits longer.
+	left = max(r.Interval-time.Since(begin), time.Millisecond)
+	if err := r.Queue.Looked(ctx, left); err != nil { // others will look, too, which does no harm
+		log.DebugContext(ctx, "cannot note that it has looked", "error", err)
+	}
+	return left, nil
 }
 
 // find returns the lost orders, the oldest first. What seems lost is looked for again and
@@ -117,6 +132,9 @@ func (r *Reconciler) find(ctx context.Context, stale *db.Stale) ([]int64, error)
 		return nil, err
 	}
 	for range 2 { // enough for a message that moves twice meanwhile
+		if err := stale.Touch(ctx); err != nil {
+			return nil, err
+		}
 		if ids = front.without(ids); len(ids) == 0 {
 			return nil, nil
 		}

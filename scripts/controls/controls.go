@@ -37,7 +37,7 @@ var controls = []control{
 	{
 		"grace", "the reapers' grace after an outage",
 		"internal/queue/reaper.go",
-		"	return max(r.cfg.Lease, outage.LongestWait+handOverTime)\n", "	return 0 * max(r.cfg.Lease, outage.LongestWait+handOverTime)\n",
+		"	return max(r.cfg.Lease, outage.LongestWait+poolProbe+handOverTime)\n", "	return 0 * max(r.cfg.Lease, outage.LongestWait+poolProbe+handOverTime)\n",
 		test("internal/queue", "TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage"),
 	},
 	{

@@ -76,7 +76,7 @@ func (s *story) hear(l rig.Line) {
 		s.hearTaken(l)
 	case rig.Fulfilled, rig.Dropped:
 		s.hearFulfilled(l)
-	case rig.Other:
+	case rig.Superseded, rig.Other:
 		if l.Level == "warn" || l.Level == "error" {
 			s.at(l.Time, "%s", s.paint(red, "%s says: %s %s", l.Worker, l.Message, l.Error))
 		}
