@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -207,9 +208,12 @@ func (h *history) note(r *record, e event) {
 		h.tally.Takeovers++
 	}
 	if e.what == row && !steps[[2]string{e.old, e.new}] {
-		h.tally.Forbidden.add("order %d: %s → %s by %s at %s", e.order, e.old, e.new, e.actor, clock(e.at))
+		h.tally.Forbidden.add("order %d: %s by %s at %s", e.order, e.step(), e.actor, clock(e.at))
 	}
 }
+
+// step is what a row's event tells: from "none" for an INSERT, to "none" for a DELETE.
+func (e event) step() string { return cmp.Or(e.old, "none") + " → " + cmp.Or(e.new, "none") }
 
 // steps are those of the contract, and the INSERT of a pending order.
 var steps = map[[2]string]bool{
@@ -224,7 +228,7 @@ var steps = map[[2]string]bool{
 func (h *history) late(e event) {
 	switch e.what {
 	case row:
-		h.tally.Forbidden.add("order %d: %s → %s by %s at %s, long after it was fulfilled", e.order, e.old, e.new, e.actor, clock(e.at))
+		h.tally.Forbidden.add("order %d: %s by %s at %s, long after it was fulfilled", e.order, e.step(), e.actor, clock(e.at))
 	case began, said, superseded:
 		h.tally.Illegal.add("order %d: %s %v at %s, long after it was fulfilled", e.order, e.actor, e.what, clock(e.at))
 	case other, saw, joined, reaped, started, ended:
@@ -250,6 +254,11 @@ func (h *history) open() []int64 {
 		}
 	}
 	return ids
+}
+
+// vanished are the open orders that are not among those that the table has.
+func (h *history) vanished(table []int64) []int64 {
+	return slices.DeleteFunc(h.open(), func(id int64) bool { return slices.Contains(table, id) })
 }
 
 // outstanding counts all that are asked for and not known to be fulfilled.

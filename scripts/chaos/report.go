@@ -34,6 +34,7 @@ type report struct {
 
 	InTable  int        `json:"orders_in_table"`
 	Lost     []int64    `json:"lost"`
+	Vanished []int64    `json:"vanished"` // their INSERT was acknowledged, and no row tells of them
 	Left     []string   `json:"left_over"`
 	Tally    tally      `json:"tally"`
 	Burials  burials    `json:"poison"`
@@ -123,6 +124,7 @@ func (r *report) judge() verdict {
 		}
 	}
 	bad(len(r.Lost) > 0, "%s not fulfilled: %v", plural(len(r.Lost), "order"), first(r.Lost, 10))
+	bad(len(r.Vanished) > 0, "%s in the table no more, and not known to be fulfilled: %v", plural(len(r.Vanished), "order"), first(r.Vanished, 10))
 	for _, v := range []struct {
 		what string
 		violations

@@ -32,6 +32,7 @@ func TestJudge(t *testing.T) {
 		{"work was run again", func(r *report) { r.Tally.Repeated = 500 }, ""},
 		{"within the slack", func(r *report) { r.Kinds[0].Max = 3 * time.Second }, ""},
 		{"an order is lost", func(r *report) { r.Lost, r.Tally.Fulfilled = []int64{7}, 999 }, "1 order not fulfilled: [7]"},
+		{"an order has vanished", func(r *report) { r.Vanished, r.Tally.Fulfilled, r.InTable = []int64{7}, 999, 999 }, "1 order in the table no more, and not known to be fulfilled: [7]"},
 		{"an order is doubled", func(r *report) { r.Tally.Doubled = one }, "1 fulfilled twice, as: order 7"},
 		{"a forbidden step", func(r *report) { r.Tally.Forbidden = one }, "1 steps outside the contract"},
 		{"a history that cannot be", func(r *report) { r.Tally.Illegal = one }, "1 histories that cannot be"},

@@ -189,6 +189,7 @@ func (c *chaos) look(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	r.Vanished = c.history.vanished(r.Lost)
 	if r.Burials, err = c.producer.burials(ctx, c.lastDead); err != nil {
 		return err
 	}
