@@ -273,7 +273,7 @@ func (p *place) await(name, life string, gone chan struct{}) {
 	p.mu.Lock()
 	p.code = code
 	p.mu.Unlock()
-	p.follow(event{what: ended, actor: life, at: time.Now(), how: howEnded(code)})
+	p.follow(event{what: ended, actor: life, at: time.Now(), code: code})
 	close(gone)
 }
 

@@ -20,7 +20,7 @@ type event struct {
 	old, new string    // the step of a row
 	seen     time.Time // of a row: it was committed by then
 	instance string    // of a line: who wrote it, or who was reaped
-	how      string    // a life ended
+	code     int       // with which a life ended; less than 0 if it was killed
 }
 
 // what happened. A row comes from the audit, all else from the workers' logs.
@@ -73,6 +73,13 @@ type record struct {
 	latest    time.Time // event
 }
 
+func howEnded(code int) string {
+	if code < 0 {
+		return "killed"
+	}
+	return fmt.Sprintf("exit code %d", code)
+}
+
 // history is what happened to the orders. An order is dropped from it, and counted,
 // when it has been fulfilled and quiet for so long that nothing more can be under way.
 type history struct {
@@ -113,6 +120,7 @@ type tally struct {
 	Doubled   violations `json:"doubled"`
 	Forbidden violations `json:"outside_the_contract"`
 	Illegal   violations `json:"illegal_histories"`
+	Failed    violations `json:"lives_ended_by_an_error"`
 }
 
 // violations are counted; the first few are kept as they are.
@@ -184,8 +192,11 @@ func (h *history) follow(e event) {
 		delete(h.sessions, e.actor)
 		for n := range h.lives {
 			if h.lives[n].Life == e.actor {
-				h.lives[n].End, h.lives[n].How = e.at, e.how
+				h.lives[n].End, h.lives[n].How = e.at, howEnded(e.code)
 			}
+		}
+		if e.code > 0 { // a fault kills by a signal: this is an error of the worker's own
+			h.tally.Failed.add("%s: exit code %d at %s", e.actor, e.code, clock(e.at))
 		}
 	case other, row, began, said, saw, superseded, reaped:
 	}

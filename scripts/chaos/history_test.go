@@ -140,6 +140,18 @@ func TestHistory_vanished(t *testing.T) {
 	}
 }
 
+func TestHistory_failedLives(t *testing.T) {
+	t.Parallel()
+	h := newHistory(time.Minute)
+	for code, want := range map[int]int{-1: 0, 0: 0, 2: 1} {
+		h.tally = tally{}
+		h.add(event{what: ended, actor: "a.1", code: code, at: noon(0)})
+		if got, _, _ := h.sum(); got.Failed.Count != want {
+			t.Errorf("the exit code %d is %d errors, want %d", code, got.Failed.Count, want)
+		}
+	}
+}
+
 func TestHistory_rate(t *testing.T) {
 	t.Parallel()
 	h := newHistory(time.Minute)

@@ -132,6 +132,7 @@ func (r *report) judge() verdict {
 		{"fulfilled twice", r.Tally.Doubled},
 		{"steps outside the contract", r.Tally.Forbidden},
 		{"histories that cannot be", r.Tally.Illegal},
+		{"workers ended by an error", r.Tally.Failed},
 		{"dead letters doubled", r.Burials.Doubled},
 		{"dead letters that are no poison", r.Burials.Strange},
 		{"broken promises", r.Troubles},

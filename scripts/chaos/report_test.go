@@ -37,6 +37,7 @@ func TestJudge(t *testing.T) {
 		{"a forbidden step", func(r *report) { r.Tally.Forbidden = one }, "1 steps outside the contract"},
 		{"a history that cannot be", func(r *report) { r.Tally.Illegal = one }, "1 histories that cannot be"},
 		{"a history that is too long", func(r *report) { r.Tally.Undecided = 1 }, "unknown: 1 histories"},
+		{"a worker panics", func(r *report) { r.Tally.Failed = one }, "1 workers ended by an error"},
 		{"a dead letter twice", func(r *report) { r.Burials.Doubled = one }, "1 dead letters doubled"},
 		{"a good message among the dead letters", func(r *report) { r.Burials.Strange = one }, "1 dead letters that are no poison"},
 		{"poison that is nowhere", func(r *report) { r.Burials.Missing = 2 }, "2 messages of poison are no dead letters"},

@@ -221,7 +221,8 @@ func crashAt(ctx context.Context, i *injection) (wound, error) {
 	return w, i.revive()
 }
 
-// dies waits for the worker to end by itself, other than in order.
+// dies waits for the worker to end by the SIGKILL that a crash point is: an exit code is
+// a death of another kind.
 func (i *injection) dies(ctx context.Context, within time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -229,7 +230,7 @@ func (i *injection) dies(ctx context.Context, within time.Duration) bool {
 	case <-time.After(within):
 		return false
 	case <-i.worker.Ended():
-		return i.worker.ExitCode() != 0
+		return i.worker.ExitCode() < 0
 	}
 }
 
