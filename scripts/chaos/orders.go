@@ -25,7 +25,7 @@ var producerFaults = []*fault{
 	},
 	{
 		name: "poison", about: "messages that are none: they must become dead letters, each once", proof: "messages",
-		lane: onProducer, lasts: lasts(time.Second), bound: profile.back, inject: poison,
+		lane: onProducer, lasts: lasts(time.Second), inject: poison,
 	},
 }
 

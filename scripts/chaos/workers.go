@@ -215,6 +215,9 @@ func crashAt(ctx context.Context, i *injection) (wound, error) {
 	if died {
 		held, _ := i.held(ctx, i.history.instance(dead))
 		w = wound{1, i.heirs(held, dead, since)}
+		if w.cure == nil { // nothing in hand: all there is to come back is the worker
+			w.cure = i.again(i.worker, since)
+		}
 	} else if err := i.worker.Kill(); err != nil {
 		return w, err
 	}
@@ -258,7 +261,6 @@ func crashReaping(ctx context.Context, i *injection) (wound, error) {
 	if err != nil {
 		return wound{}, err
 	}
-	held := w.proof
 	w.proof = 0
 	deadline := time.Now().Add(i.profile.takenOver())
 	for _, r := range reapers {
@@ -271,8 +273,8 @@ func crashReaping(ctx context.Context, i *injection) (wound, error) {
 			return w, err
 		}
 	}
-	if held == 0 {
-		w.cure = nil
+	if w.cure == nil { // nothing in its hand: nothing to measure
+		return wound{}, errMissed
 	}
 	return w, nil
 }
