@@ -11,13 +11,13 @@ func TestNemesis_deaf(t *testing.T) {
 	t.Parallel()
 	n := &nemesis{env: given{}, history: newHistory(time.Minute), tell: t.Logf}
 	missed := func(context.Context, *injection) (wound, error) { return wound{}, errMissed }
-	inject := func(f *fault) { n.inject(t.Context(), assignment{fault: f, lane: string(f.lane)}, 0, true) }
+	inject := func(f *fault, lane string) { n.inject(t.Context(), assignment{fault: f, lane: lane}, 0, true) }
 	begin := time.Now()
-	inject(&fault{name: "redis-pause", lane: onRedis, inject: missed})
+	inject(&fault{name: "kill", lane: onWorker, inject: missed}, "worker-1")
 	if n.deaf("worker-1.1", begin, time.Now()) {
 		t.Error("a fault that lets every answer of PostgreSQL's through deafens")
 	}
-	inject(&fault{name: "pg-lock", lane: onPostgres, deafens: true, inject: missed})
+	inject(&fault{name: "pg-lock", lane: onPostgres, deafens: true, inject: missed}, "postgres")
 	end := time.Now()
 	if !n.deaf("worker-1.1", begin, end) {
 		t.Error("a fault is forgotten because it proved nothing")

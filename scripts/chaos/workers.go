@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -238,43 +240,46 @@ func (i *injection) dies(ctx context.Context, within time.Duration) bool {
 }
 
 // crashReaping has every worker but one die as soon as it begins to reap that one.
-func crashReaping(ctx context.Context, i *injection) (wound, error) {
+func crashReaping(ctx context.Context, i *injection) (w wound, err error) {
 	all := i.env.Workers()
 	victim := i.rng.IntN(len(all))
 	var reapers []*injection
-	for n, w := range all {
+	defer func() { // whatever happens, none of them stays as it is
+		for _, r := range reapers {
+			err = errors.Join(err, r.replace(""))
+		}
+	}()
+	for n, other := range all {
 		if n == victim {
 			continue
 		}
-		r := &injection{nemesis: i.nemesis, worker: w, rng: i.rng}
-		if err := r.terminate(); err != nil {
-			return wound{}, err
-		}
-		if err := w.Start("reaping"); err != nil {
-			return wound{}, err
-		}
+		r := &injection{nemesis: i.nemesis, worker: other, rng: i.rng}
 		reapers = append(reapers, r)
+		if err := r.replace("reaping"); err != nil {
+			return wound{}, err
+		}
 	}
 	sleep(ctx, max(i.profile.Lease, 2*time.Second)+time.Second) // a worker that has just begun reaps nobody
 	at := &injection{nemesis: i.nemesis, worker: all[victim], rng: i.rng}
-	w, err := kill(ctx, at)
-	if err != nil {
-		return wound{}, err
+	if w, err = kill(ctx, at); err != nil || w.cure == nil { // nothing in its hand: nothing to measure
+		return wound{}, cmp.Or(err, errMissed)
 	}
 	w.proof = 0
 	deadline := time.Now().Add(i.profile.takenOver())
 	for _, r := range reapers {
 		if r.dies(ctx, max(0, time.Until(deadline))) {
 			w.proof++
-		} else if err := r.terminate(); err != nil {
-			i.trouble("%v", err)
 		}
-		if err := r.revive(); err != nil {
-			return w, err
-		}
-	}
-	if w.cure == nil { // nothing in its hand: nothing to measure
-		return wound{}, errMissed
 	}
 	return w, nil
+}
+
+// replace starts a worker in the place of one, whether that lives or not.
+func (i *injection) replace(crashPoint string) (err error) {
+	select {
+	case <-i.worker.Ended():
+	default:
+		err = i.terminate()
+	}
+	return errors.Join(err, i.worker.Start(crashPoint))
 }
