@@ -123,7 +123,7 @@ func (r *report) figures() [][2]string {
 		{"orders", fmt.Sprintf("%d in the table, %d fulfilled", r.InTable, t.Fulfilled)},
 		{"INSERT", r.Inserts.String()},
 		{"LPUSH", r.Pushes.String()},
-		{"lost", fmt.Sprint(len(r.Lost))},
+		{"lost", fmt.Sprint(len(r.Lost) + len(r.Vanished))},
 		{"doubled", fmt.Sprint(t.Doubled.Count)},
 		{"outside the contract", fmt.Sprint(t.Forbidden.Count)},
 		{"left over in Redis", fmt.Sprint(len(r.Left))},
@@ -149,5 +149,5 @@ func (r *report) Summary() string {
 	}
 	return fmt.Sprintf("%s, %s of %s; lost %d, doubled %d, outside the contract %d, left over %d",
 		plural(r.InTable, "order"), plural(len(r.Injuries), "fault"), plural(n, "kind"),
-		len(r.Lost), r.Tally.Doubled.Count, r.Tally.Forbidden.Count, len(r.Left))
+		len(r.Lost)+len(r.Vanished), r.Tally.Doubled.Count, r.Tally.Forbidden.Count, len(r.Left))
 }

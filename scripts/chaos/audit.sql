@@ -1,4 +1,4 @@
--- Every INSERT and UPDATE of an order leaves a row here, also one that changes
+-- Every INSERT, UPDATE and DELETE of an order leaves a row here, also one that changes
 -- nothing. The program reads them and deletes what it has read. Nobody but the owner of
 -- the tables may touch them.
 CREATE TABLE chaos_audit (
@@ -13,13 +13,10 @@ CREATE TABLE chaos_audit (
 CREATE FUNCTION chaos_audit() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO chaos_audit (order_id, new) VALUES (NEW.id, NEW.status);
-    ELSE
-        INSERT INTO chaos_audit (order_id, old, new) VALUES (NEW.id, OLD.status, NEW.status);
-    END IF;
+    -- OLD is null for an INSERT, and NEW for a DELETE.
+    INSERT INTO chaos_audit (order_id, old, new) VALUES (coalesce(NEW.id, OLD.id), OLD.status, NEW.status);
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER chaos_audit AFTER INSERT OR UPDATE ON orders
+CREATE TRIGGER chaos_audit AFTER INSERT OR UPDATE OR DELETE ON orders
     FOR EACH ROW EXECUTE FUNCTION chaos_audit();

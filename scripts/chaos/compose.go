@@ -153,7 +153,9 @@ func (e *compose) Close() {
 	defer cancel()
 	_, _ = e.compose(ctx, "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0", "--rmi", "local")
 	_, _ = docker("image", "rm", "--force", "fulfillment-worker:chaos-"+strconv.Itoa(os.Getpid()))
-	_ = os.RemoveAll(filepath.Dir(e.override))
+	if e.override != "" { // there is none if the start failed early
+		_ = os.RemoveAll(filepath.Dir(e.override))
+	}
 }
 
 // container is a server in one.
@@ -273,7 +275,7 @@ func (p *place) await(name, life string, gone chan struct{}) {
 	p.mu.Lock()
 	p.code = code
 	p.mu.Unlock()
-	p.follow(event{what: ended, actor: life, at: time.Now(), how: howEnded(code)})
+	p.follow(event{what: ended, actor: life, at: time.Now(), code: code})
 	close(gone)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,7 +20,7 @@ type event struct {
 	old, new string    // the step of a row
 	seen     time.Time // of a row: it was committed by then
 	instance string    // of a line: who wrote it, or who was reaped
-	how      string    // a life ended
+	code     int       // with which a life ended; less than 0 if it was killed
 }
 
 // what happened. A row comes from the audit, all else from the workers' logs.
@@ -72,6 +73,13 @@ type record struct {
 	latest    time.Time // event
 }
 
+func howEnded(code int) string {
+	if code < 0 {
+		return "killed"
+	}
+	return fmt.Sprintf("exit code %d", code)
+}
+
 // history is what happened to the orders. An order is dropped from it, and counted,
 // when it has been fulfilled and quiet for so long that nothing more can be under way.
 type history struct {
@@ -112,6 +120,7 @@ type tally struct {
 	Doubled   violations `json:"doubled"`
 	Forbidden violations `json:"outside_the_contract"`
 	Illegal   violations `json:"illegal_histories"`
+	Failed    violations `json:"lives_ended_by_an_error"`
 }
 
 // violations are counted; the first few are kept as they are.
@@ -183,8 +192,11 @@ func (h *history) follow(e event) {
 		delete(h.sessions, e.actor)
 		for n := range h.lives {
 			if h.lives[n].Life == e.actor {
-				h.lives[n].End, h.lives[n].How = e.at, e.how
+				h.lives[n].End, h.lives[n].How = e.at, howEnded(e.code)
 			}
+		}
+		if e.code > 0 { // a fault kills by a signal: this is an error of the worker's own
+			h.tally.Failed.add("%s: exit code %d at %s", e.actor, e.code, clock(e.at))
 		}
 	case other, row, began, said, saw, superseded, reaped:
 	}
@@ -207,9 +219,12 @@ func (h *history) note(r *record, e event) {
 		h.tally.Takeovers++
 	}
 	if e.what == row && !steps[[2]string{e.old, e.new}] {
-		h.tally.Forbidden.add("order %d: %s → %s by %s at %s", e.order, e.old, e.new, e.actor, clock(e.at))
+		h.tally.Forbidden.add("order %d: %s by %s at %s", e.order, e.step(), e.actor, clock(e.at))
 	}
 }
+
+// step is what a row's event tells: from "none" for an INSERT, to "none" for a DELETE.
+func (e event) step() string { return cmp.Or(e.old, "none") + " → " + cmp.Or(e.new, "none") }
 
 // steps are those of the contract, and the INSERT of a pending order.
 var steps = map[[2]string]bool{
@@ -224,7 +239,7 @@ var steps = map[[2]string]bool{
 func (h *history) late(e event) {
 	switch e.what {
 	case row:
-		h.tally.Forbidden.add("order %d: %s → %s by %s at %s, long after it was fulfilled", e.order, e.old, e.new, e.actor, clock(e.at))
+		h.tally.Forbidden.add("order %d: %s by %s at %s, long after it was fulfilled", e.order, e.step(), e.actor, clock(e.at))
 	case began, said, superseded:
 		h.tally.Illegal.add("order %d: %s %v at %s, long after it was fulfilled", e.order, e.actor, e.what, clock(e.at))
 	case other, saw, joined, reaped, started, ended:
@@ -250,6 +265,11 @@ func (h *history) open() []int64 {
 		}
 	}
 	return ids
+}
+
+// vanished are the open orders that are not among those that the table has.
+func (h *history) vanished(table []int64) []int64 {
+	return slices.DeleteFunc(h.open(), func(id int64) bool { return slices.Contains(table, id) })
 }
 
 // outstanding counts all that are asked for and not known to be fulfilled.

@@ -44,6 +44,8 @@ func TestHistory_tallies(t *testing.T) {
 		{"touched when it was fulfilled", append(plainLife[:5:5], rowAt(60, "b.1", "fulfilled", "fulfilled")), 1, 0, 1, 1, 0},
 		{"set back", append(plainLife[:3:3], rowAt(20, "a.1", "processing", "pending")), 0, 0, 1, 0, 0},
 		{"past a step", []event{inserted(0), rowAt(10, "a.1", "pending", "fulfilled")}, 1, 0, 1, 1, 0},
+		{"deleted", append(plainLife[:3:3], rowAt(20, "a.1", "processing", "")), 0, 0, 1, 0, 0},
+		{"deleted when it was fulfilled", append(plainLife[:5:5], rowAt(60, "b.1", "fulfilled", "")), 1, 0, 1, 0, 0},
 		{"a foreign status", []event{inserted(0), rowAt(10, "a.1", "pending", "failed")}, 0, 0, 1, 0, 0},
 		{"inserted as fulfilled", []event{rowAt(0, "chaos", "", "fulfilled")}, 1, 0, 1, 1, 0},
 		{"worked twice", []event{
@@ -119,6 +121,34 @@ func TestHistory_keepsWhatIsNotQuiet(t *testing.T) {
 	h.sweep(true)
 	if len(h.records) != 1 {
 		t.Error("an order that is not fulfilled is closed")
+	}
+}
+
+// Only what was acknowledged must be there, and what is not fulfilled must be in the table.
+func TestHistory_vanished(t *testing.T) {
+	t.Parallel()
+	h := lived(plainLife[:3]...)
+	if got := h.vanished(nil); len(got) != 0 {
+		t.Errorf("an order whose INSERT was not acknowledged has vanished: %v", got)
+	}
+	h.inserted(17)
+	if got := h.vanished([]int64{17}); len(got) != 0 {
+		t.Errorf("an order in the table has vanished: %v", got)
+	}
+	if got := h.vanished([]int64{18}); len(got) != 1 || got[0] != 17 {
+		t.Errorf("vanished are %v, want 17", got)
+	}
+}
+
+func TestHistory_failedLives(t *testing.T) {
+	t.Parallel()
+	h := newHistory(time.Minute)
+	for code, want := range map[int]int{-1: 0, 0: 0, 2: 1} {
+		h.tally = tally{}
+		h.add(event{what: ended, actor: "a.1", code: code, at: noon(0)})
+		if got, _, _ := h.sum(); got.Failed.Count != want {
+			t.Errorf("the exit code %d is %d errors, want %d", code, got.Failed.Count, want)
+		}
 	}
 }
 

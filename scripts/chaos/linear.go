@@ -167,7 +167,7 @@ func tell(events []event) string {
 	for _, e := range events {
 		text := fmt.Sprintf("%s %s %v", clock(e.at), cmp.Or(e.actor, "somebody"), e.what)
 		if e.what == row {
-			text = fmt.Sprintf("%s %s: %s → %s", clock(e.at), cmp.Or(e.actor, "somebody"), cmp.Or(e.old, "none"), e.new)
+			text = fmt.Sprintf("%s %s: %s", clock(e.at), cmp.Or(e.actor, "somebody"), e.step())
 		}
 		parts = append(parts, text)
 	}

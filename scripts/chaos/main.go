@@ -19,6 +19,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -47,7 +48,7 @@ func main() {
 	gone()
 	if err != nil {
 		if interrupted {
-			err = errors.New("interrupted; the faults are over, everything is stopped and removed")
+			err = fmt.Errorf("interrupted (%w); %s", err, o.site.afterwards())
 		}
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 	}
@@ -76,6 +77,14 @@ func (s site) open(ctx context.Context, p profile, follow func(event)) (environm
 	return startProcesses(ctx, p, follow)
 }
 
+// afterwards is what is left where a run was interrupted.
+func (s site) afterwards() string {
+	if s.redisURL != "" {
+		return "the faults are over; the servers, the workers and the orders that have come in live on"
+	}
+	return "the faults are over, everything is stopped and removed"
+}
+
 func parse(args []string) (o options, out files, err error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.Uint64Var(&o.seed, "seed", 0, "make the schedule of that run again; 0 draws one")
@@ -84,7 +93,7 @@ func parse(args []string) (o options, out files, err error) {
 	flags.Float64Var(&o.floor, "floor", 50, "orders a second, before and after the faults, below which the run shows nothing")
 	flags.DurationVar(&o.slack, "slack", time.Second, "beyond every bound, for a busy machine")
 	flags.BoolVar(&o.site.compose, "compose", false, "run compose.yaml under a name of its own, in containers")
-	flags.StringVar(&o.site.redisURL, "redis-url", "", "take a Redis, a PostgreSQL and workers that run already, and let them live; their settings must be those of the profile")
+	flags.StringVar(&o.site.redisURL, "redis-url", "", "take a Redis, a PostgreSQL and workers that run already, and let them live; their settings must be those of the profile. The faults of the group forgetful make the Redis forget, with all that is in it, or leave orders to the reconciler: here they happen only if they are named")
 	flags.StringVar(&o.site.databaseURL, "database-url", "", "the PostgreSQL to that Redis, as the owner of the orders table")
 	asDefault := flags.Bool("defaults", false, "run the workers at their default settings; set a duration of minutes")
 	list := flags.String("faults", "all", "which, with commas between; a name or a group (all, worker, redis, postgres, producer, forgetful), ! leaves out:\n"+describe(faults))
@@ -99,6 +108,9 @@ func parse(args []string) (o options, out files, err error) {
 	if o.duration <= 0 || o.rate <= 0 {
 		return o, out, errors.New("a duration and a rate are more than nothing")
 	}
+	if float64(o.rate) < o.floor {
+		return o, out, errors.New("a rate below the floor can show nothing")
+	}
 	if (o.site.redisURL == "") != (o.site.databaseURL == "") || o.site.compose && o.site.redisURL != "" {
 		return o, out, errors.New("a given environment has a --redis-url and a --database-url")
 	}
@@ -110,6 +122,9 @@ func parse(args []string) (o options, out files, err error) {
 		o.profile = defaults
 	}
 	o.faults, err = choose(*list, faults)
+	if o.site.redisURL != "" {
+		o.faults = slices.DeleteFunc(o.faults, func(f *fault) bool { return f.forgets && !named(f, *list) })
+	}
 	return o, out, err
 }
 
@@ -164,8 +179,8 @@ func run(ctx context.Context, o options, out files, gone func()) (good bool, err
 
 // command is what makes the same schedule again.
 func (o options) command() string {
-	command := fmt.Sprintf("go run ./scripts/chaos --seed %d --duration %s --rate %d --slack %s", o.seed, o.duration, o.rate, o.slack)
-	if len(o.faults) < len(faults) {
+	command := fmt.Sprintf("go run ./scripts/chaos --seed %d --duration %s --rate %d --floor %g --slack %s", o.seed, o.duration, o.rate, o.floor, o.slack)
+	if len(o.faults) < len(faults) || o.site.redisURL != "" { // where all is less
 		var names []string
 		for _, f := range o.faults {
 			names = append(names, f.name)

@@ -21,6 +21,7 @@ type nemesis struct {
 
 	mu       sync.Mutex
 	injuries []injury
+	tried    []injury        // all that deafens, also what proved nothing
 	troubles violations      // promises broken that no order shows, as a wrong exit code
 	deleted  map[string]bool // SHA-1 of payloads that a fault has deleted: their marks stay
 }
@@ -96,6 +97,9 @@ func (n *nemesis) inject(ctx context.Context, a assignment, try uint64, alone bo
 	n.history.drop(w.cure)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if one.deafens {
+		n.tried = append(n.tried, one)
+	}
 	if w.proof > 0 {
 		n.injuries = append(n.injuries, one)
 		n.tell("%s", one.line(a.fault, n.profile))
@@ -143,8 +147,8 @@ func (n *nemesis) steady(ctx context.Context) {
 func (n *nemesis) deaf(life string, from, to time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.ContainsFunc(n.injuries, func(i injury) bool {
-		return i.deafens && (i.lane == onPostgres || slot(i.Victim) == slot(life)) && i.Begin.Before(to) && from.Before(i.End.Add(aftermath))
+	return slices.ContainsFunc(n.tried, func(i injury) bool {
+		return (i.lane == onPostgres || slot(i.Victim) == slot(life)) && i.Begin.Before(to) && from.Before(i.End.Add(aftermath))
 	})
 }
 

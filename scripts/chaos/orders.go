@@ -25,7 +25,7 @@ var producerFaults = []*fault{
 	},
 	{
 		name: "poison", about: "messages that are none: they must become dead letters, each once", proof: "messages",
-		lane: onProducer, lasts: lasts(time.Second), bound: profile.back, inject: poison,
+		lane: onProducer, lasts: lasts(time.Second), inject: poison,
 	},
 }
 
@@ -126,13 +126,13 @@ func (p *producer) burst(ctx context.Context, n int) {
 	for _, id := range ids {
 		p.history.want(id)
 	}
-	if _, err := p.db.Exec(begun, `INSERT INTO orders (id, product_id, quantity) SELECT unnest($1::int[]), 1, 1`, ids); err != nil {
-		for _, id := range ids { // one by one, then: it may have been carried out
+	_, err = p.db.Exec(begun, `INSERT INTO orders (id, product_id, quantity) SELECT unnest($1::int[]), 1, 1`, ids)
+	for _, id := range ids {
+		if err == nil {
+			p.history.inserted(id)
+		} else { // one by one, then: it may have been carried out
 			_ = p.insert(begun, id)
 		}
-	}
-	for _, id := range ids {
-		p.history.inserted(id)
 		inserted = append(inserted, message(id, 0))
 	}
 	if p.rdb.LPush(begun, queueKey, inserted...).Err() != nil {

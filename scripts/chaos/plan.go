@@ -172,3 +172,10 @@ func choose(list string, known []*fault) ([]*fault, error) {
 	}
 	return slices.DeleteFunc(slices.Clone(known), func(f *fault) bool { return !picked[f] }), nil
 }
+
+// named reports whether a list asks for a fault that forgets, by its name or its group's.
+func named(f *fault, list string) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(word string) bool {
+		return slices.Contains([]string{f.name, "forgetful"}, strings.TrimSpace(word))
+	})
+}

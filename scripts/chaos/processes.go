@@ -129,16 +129,9 @@ func (p *process) Start(crashPoint string) error {
 	p.follow(event{what: started, actor: life, at: time.Now()})
 	go func() {
 		<-now.Ended()
-		p.follow(event{what: ended, actor: life, at: time.Now(), how: howEnded(now.ExitCode())})
+		p.follow(event{what: ended, actor: life, at: time.Now(), code: now.ExitCode()})
 	}()
 	return nil
-}
-
-func howEnded(code int) string {
-	if code < 0 {
-		return "killed"
-	}
-	return fmt.Sprintf("exit code %d", code)
 }
 
 func throughProxy(databaseURL, addr, life string) string {

@@ -68,6 +68,21 @@ func undo(ctx context.Context, what string, how func(context.Context) error) err
 	return persist(limited, what, how)
 }
 
+// under does something while a command has its effect, and complains if that stays. It is
+// taken back whatever became of the command: its answer may be lost, the run may end.
+func (i *injection) under(ctx context.Context, what string, begin, end func(context.Context) error, meanwhile func()) {
+	defer func() {
+		if err := undo(ctx, "take back "+what, end); err != nil {
+			i.trouble("%v", err)
+		}
+	}()
+	once, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	if begin(once) == nil {
+		meanwhile()
+	}
+}
+
 // runID is what Redis calls itself between a start and its end.
 func (c *clients) runID(ctx context.Context) (string, error) {
 	info := ""
@@ -132,8 +147,11 @@ func (c *clients) aof(ctx context.Context) (pattern string, err error) {
 // many bytes that were.
 func cutFile(pattern string, commands int, torn bool) (int, error) {
 	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		return 0, fmt.Errorf("no AOF at %s: %w", pattern, err)
+	if err != nil {
+		return 0, err
+	}
+	if len(files) == 0 {
+		return 0, fmt.Errorf("no AOF at %s", pattern)
 	}
 	name := slices.MaxFunc(files, func(a, b string) int { return cmp.Or(len(a)-len(b), cmp.Compare(a, b)) }) // 10 is after 9
 	content, err := os.ReadFile(name)
@@ -245,18 +263,18 @@ func redisClientKill(ctx context.Context, i *injection) (wound, error) {
 
 func redisReplica(ctx context.Context, i *injection) (wound, error) {
 	refused := 0
-	var err error
 	for range 3 {
-		if i.rdb.ReplicaOf(ctx, "127.0.0.1", "1").Err() != nil {
-			break
-		}
-		refused += i.refusals(ctx, 200*time.Millisecond, "READONLY")
-		err = undo(ctx, "REPLICAOF NO ONE", func(ctx context.Context) error { return i.rdb.ReplicaOf(ctx, "NO", "ONE").Err() })
-		if err != nil || !sleep(ctx, 100*time.Millisecond) {
+		i.under(
+			ctx, "REPLICAOF",
+			func(ctx context.Context) error { return i.rdb.ReplicaOf(ctx, "127.0.0.1", "1").Err() },
+			func(ctx context.Context) error { return i.rdb.ReplicaOf(ctx, "NO", "ONE").Err() },
+			func() { refused += i.refusals(ctx, 200*time.Millisecond, "READONLY") },
+		)
+		if !sleep(ctx, 100*time.Millisecond) {
 			break
 		}
 	}
-	return wound{refused, i.everyone(time.Now())}, err
+	return wound{refused, i.everyone(time.Now())}, nil
 }
 
 // refusals counts the writes of ours that Redis refuses by that error for a while. They
@@ -273,24 +291,37 @@ func (i *injection) refusals(ctx context.Context, during time.Duration, code str
 
 func redisPause(ctx context.Context, i *injection) (wound, error) {
 	pause := i.between(300*time.Millisecond, 2*i.profile.Lease)
-	if i.rdb.Do(ctx, "CLIENT", "PAUSE", strconv.FormatInt(pause.Milliseconds(), 10), "ALL").Err() != nil {
-		return wound{}, errMissed
-	}
-	since := time.Now()
 	waited := 0
-	once, cancel := context.WithTimeout(ctx, pause+time.Second)
-	defer cancel()
-	if err := i.rdb.Ping(once).Err(); err == nil && time.Since(since) > pause/2 {
-		waited = 1
-	}
+	ping := func(ctx context.Context) error { return i.rdb.Ping(ctx).Err() }
+	i.under(
+		ctx, "CLIENT PAUSE",
+		func(ctx context.Context) error {
+			return i.rdb.Do(ctx, "CLIENT", "PAUSE", strconv.FormatInt(pause.Milliseconds(), 10), "ALL").Err()
+		},
+		ping, // it ends by itself, and even CLIENT UNPAUSE waits for that
+		func() {
+			since := time.Now()
+			once, cancel := context.WithTimeout(ctx, pause+time.Second)
+			defer cancel()
+			if ping(once) == nil && time.Since(since) > pause/2 {
+				waited = 1
+			}
+		},
+	)
 	return wound{waited, i.everyone(time.Now())}, nil
 }
 
 func redisFull(ctx context.Context, i *injection) (wound, error) {
-	if i.rdb.ConfigSet(ctx, "maxmemory", "1").Err() != nil {
+	before, err := i.rdb.ConfigGet(ctx, "maxmemory*").Result()
+	if err != nil || before["maxmemory-policy"] != "noeviction" { // any other would forget instead of refuse
 		return wound{}, errMissed
 	}
-	refused := i.refusals(ctx, i.between(300*time.Millisecond, 1500*time.Millisecond), "OOM")
-	err := undo(ctx, "CONFIG SET maxmemory 0", func(ctx context.Context) error { return i.rdb.ConfigSet(ctx, "maxmemory", "0").Err() })
-	return wound{refused, i.everyone(time.Now())}, err
+	limit := func(bytes string) func(context.Context) error {
+		return func(ctx context.Context) error { return i.rdb.ConfigSet(ctx, "maxmemory", bytes).Err() }
+	}
+	refused := 0
+	i.under(ctx, "CONFIG SET maxmemory", limit("1"), limit(before["maxmemory"]), func() {
+		refused = i.refusals(ctx, i.between(300*time.Millisecond, 1500*time.Millisecond), "OOM")
+	})
+	return wound{refused, i.everyone(time.Now())}, nil
 }

@@ -34,6 +34,7 @@ type report struct {
 
 	InTable  int        `json:"orders_in_table"`
 	Lost     []int64    `json:"lost"`
+	Vanished []int64    `json:"vanished"` // their INSERT was acknowledged, and no row tells of them
 	Left     []string   `json:"left_over"`
 	Tally    tally      `json:"tally"`
 	Burials  burials    `json:"poison"`
@@ -64,20 +65,24 @@ type kind struct {
 	Unit     string        `json:"unit"`
 	Planned  int           `json:"planned"`
 	Happened int           `json:"happened"`
+	Alone    int           `json:"alone"` // of those: its recovery can be measured
 	Proof    int           `json:"proof"`
 	Measured int           `json:"recoveries_measured"`
 	Missed   int           `json:"not_recovered"`
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
 	Max      time.Duration `json:"max_ns"`
-	Bound    time.Duration `json:"bound_ns"`
+	Bound    time.Duration `json:"bound_ns"` // 0 where none is promised
 }
 
 // sumKinds is a line for each kind of fault that the plan names.
 func sumKinds(faults []*fault, planned map[string]int, injuries []injury, p profile) []kind {
 	var all []kind
 	for _, f := range faults {
-		k := kind{Name: f.name, About: f.about, Lane: string(f.lane), Unit: f.proof, Planned: planned[f.name], Bound: f.bound(p)}
+		k := kind{Name: f.name, About: f.about, Lane: string(f.lane), Unit: f.proof, Planned: planned[f.name]}
+		if f.bound != nil {
+			k.Bound = f.bound(p)
+		}
 		var took []time.Duration
 		for _, i := range injuries {
 			if i.Fault != f.name {
@@ -85,6 +90,9 @@ func sumKinds(faults []*fault, planned map[string]int, injuries []injury, p prof
 			}
 			k.Happened++
 			k.Proof += i.Proof
+			if i.Alone {
+				k.Alone++
+			}
 			switch {
 			case i.Measured && i.Healed:
 				took = append(took, i.Took)
@@ -123,6 +131,7 @@ func (r *report) judge() verdict {
 		}
 	}
 	bad(len(r.Lost) > 0, "%s not fulfilled: %v", plural(len(r.Lost), "order"), first(r.Lost, 10))
+	bad(len(r.Vanished) > 0, "%s in the table no more, and not known to be fulfilled: %v", plural(len(r.Vanished), "order"), first(r.Vanished, 10))
 	for _, v := range []struct {
 		what string
 		violations
@@ -130,6 +139,7 @@ func (r *report) judge() verdict {
 		{"fulfilled twice", r.Tally.Doubled},
 		{"steps outside the contract", r.Tally.Forbidden},
 		{"histories that cannot be", r.Tally.Illegal},
+		{"workers ended by an error", r.Tally.Failed},
 		{"dead letters doubled", r.Burials.Doubled},
 		{"dead letters that are no poison", r.Burials.Strange},
 		{"broken promises", r.Troubles},
@@ -145,6 +155,7 @@ func (r *report) judge() verdict {
 	bad(len(r.Injuries) == 0, "unknown: no fault happened")
 	for _, k := range r.Kinds {
 		bad(k.Planned > 0 && k.Happened == 0, "unknown: %s was planned and did not happen", k.Name)
+		bad(k.Bound > 0 && k.Alone > 0 && k.Measured+k.Missed == 0, "unknown: no recovery from %s was measured", k.Name)
 		bad(k.Missed > 0, "%s: %d times no recovery", k.Name, k.Missed)
 		bad(k.Max > k.Bound+r.Slack, "%s: recovery took %s, more than %s and %s of slack", k.Name, short(k.Max), short(k.Bound), short(r.Slack))
 	}

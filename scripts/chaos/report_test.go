@@ -14,7 +14,7 @@ func goodReport() *report {
 		Burials:  burials{Pushed: 10, Buried: 10},
 		Injuries: []injury{{Fault: "kill", Proof: 3, Measured: true, Healed: true, Took: time.Second}},
 		Kinds: []kind{
-			{Name: "kill", Planned: 1, Happened: 1, Proof: 3, Measured: 1, Max: time.Second, Bound: 2 * time.Second},
+			{Name: "kill", Planned: 1, Happened: 1, Alone: 1, Proof: 3, Measured: 1, Max: time.Second, Bound: 2 * time.Second},
 			{Name: "freeze"},
 		},
 	}
@@ -32,10 +32,12 @@ func TestJudge(t *testing.T) {
 		{"work was run again", func(r *report) { r.Tally.Repeated = 500 }, ""},
 		{"within the slack", func(r *report) { r.Kinds[0].Max = 3 * time.Second }, ""},
 		{"an order is lost", func(r *report) { r.Lost, r.Tally.Fulfilled = []int64{7}, 999 }, "1 order not fulfilled: [7]"},
+		{"an order has vanished", func(r *report) { r.Vanished, r.Tally.Fulfilled, r.InTable = []int64{7}, 999, 999 }, "1 order in the table no more, and not known to be fulfilled: [7]"},
 		{"an order is doubled", func(r *report) { r.Tally.Doubled = one }, "1 fulfilled twice, as: order 7"},
 		{"a forbidden step", func(r *report) { r.Tally.Forbidden = one }, "1 steps outside the contract"},
 		{"a history that cannot be", func(r *report) { r.Tally.Illegal = one }, "1 histories that cannot be"},
 		{"a history that is too long", func(r *report) { r.Tally.Undecided = 1 }, "unknown: 1 histories"},
+		{"a worker panics", func(r *report) { r.Tally.Failed = one }, "1 workers ended by an error"},
 		{"a dead letter twice", func(r *report) { r.Burials.Doubled = one }, "1 dead letters doubled"},
 		{"a good message among the dead letters", func(r *report) { r.Burials.Strange = one }, "1 dead letters that are no poison"},
 		{"poison that is nowhere", func(r *report) { r.Burials.Missing = 2 }, "2 messages of poison are no dead letters"},
@@ -46,6 +48,9 @@ func TestJudge(t *testing.T) {
 		{"too slow after", func(r *report) { r.After = 0 }, "unknown: 0 orders/s after"},
 		{"no fault at all", func(r *report) { r.Injuries = nil }, "unknown: no fault happened"},
 		{"a fault that did not happen", func(r *report) { r.Kinds[1].Planned = 2 }, "unknown: freeze was planned and did not happen"},
+		{"a recovery that nobody measured", func(r *report) { r.Kinds[0].Measured, r.Kinds[0].Max = 0, 0 }, "unknown: no recovery from kill was measured"},
+		{"no time for a recovery alone", func(r *report) { r.Kinds[0].Measured, r.Kinds[0].Max, r.Kinds[0].Alone = 0, 0, 0 }, ""},
+		{"a fault that promises no bound", func(r *report) { r.Kinds[0].Measured, r.Kinds[0].Max, r.Kinds[0].Bound = 0, 0, 0 }, ""},
 		{"a recovery that did not come", func(r *report) { r.Kinds[0].Missed = 1 }, "kill: 1 times no recovery"},
 		{"a recovery that took too long", func(r *report) { r.Kinds[0].Max = 3001 * time.Millisecond }, "kill: recovery took 3s, more than 2s"},
 	}
@@ -68,16 +73,16 @@ func TestJudge(t *testing.T) {
 func TestSumKinds(t *testing.T) {
 	t.Parallel()
 	f := &fault{name: "kill", lane: onWorker, proof: "messages in its hand", bound: profile.takenOver}
-	never := &fault{name: "freeze", lane: onWorker, bound: profile.takenOver}
+	never := &fault{name: "freeze", lane: onWorker} // and promises nothing
 	got := sumKinds([]*fault{f, never}, map[string]int{"kill": 5, "freeze": 1}, []injury{
 		{Fault: "kill", Proof: 3, Measured: true, Healed: true, Took: 300 * time.Millisecond},
 		{Fault: "kill", Proof: 2, Measured: true, Healed: true, Took: 100 * time.Millisecond},
 		{Fault: "kill", Proof: 1, Measured: true, Healed: true, Took: 200 * time.Millisecond},
 		{Fault: "kill", Proof: 1},
-		{Fault: "kill", Proof: 4, Measured: true},
+		{Fault: "kill", Proof: 4, Alone: true, Measured: true},
 	}, torture)
 	want := kind{
-		Name: "kill", Lane: "worker", Unit: "messages in its hand", Planned: 5, Happened: 5, Proof: 11, Measured: 3, Missed: 1,
+		Name: "kill", Lane: "worker", Unit: "messages in its hand", Planned: 5, Happened: 5, Alone: 1, Proof: 11, Measured: 3, Missed: 1,
 		P50: 200 * time.Millisecond, P99: 300 * time.Millisecond, Max: 300 * time.Millisecond, Bound: 2 * time.Second,
 	}
 	if len(got) != 2 || got[0] != want {

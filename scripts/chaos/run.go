@@ -106,10 +106,10 @@ func (c *chaos) cleanUp() error {
 // load lets orders come in, before, during and after the faults.
 func (c *chaos) load(ctx context.Context) error {
 	ordering, stop := context.WithCancel(ctx)
-	patience, giveUp := context.WithTimeout(context.WithoutCancel(ctx), c.duration+10*time.Minute)
+	begun, giveUp := context.WithTimeout(context.WithoutCancel(ctx), c.duration+10*time.Minute)
 	defer giveUp()
 	var producing sync.WaitGroup
-	producing.Go(func() { c.producer.run(ordering, patience) })
+	producing.Go(func() { c.producer.run(ordering, begun) })
 	defer producing.Wait()
 	defer stop()
 
@@ -189,6 +189,7 @@ func (c *chaos) look(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	r.Vanished = c.history.vanished(r.Lost)
 	if r.Burials, err = c.producer.burials(ctx, c.lastDead); err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -140,7 +142,7 @@ func (i *injection) silence(ctx context.Context, instance string, begin, end fun
 	select {
 	case <-reap.done:
 		return wound{len(held), cure}, err
-	case <-time.After(100 * time.Millisecond): // the log is a little late
+	case <-time.After(2 * time.Second): // the log may be late on a busy machine
 		i.history.drop(cure)
 		return wound{}, err
 	}
@@ -215,13 +217,17 @@ func crashAt(ctx context.Context, i *injection) (wound, error) {
 	if died {
 		held, _ := i.held(ctx, i.history.instance(dead))
 		w = wound{1, i.heirs(held, dead, since)}
+		if w.cure == nil { // nothing in hand: all there is to come back is the worker
+			w.cure = i.again(i.worker, since)
+		}
 	} else if err := i.worker.Kill(); err != nil {
 		return w, err
 	}
 	return w, i.revive()
 }
 
-// dies waits for the worker to end by itself, other than in order.
+// dies waits for the worker to end by the SIGKILL that a crash point is: an exit code is
+// a death of another kind.
 func (i *injection) dies(ctx context.Context, within time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -229,49 +235,51 @@ func (i *injection) dies(ctx context.Context, within time.Duration) bool {
 	case <-time.After(within):
 		return false
 	case <-i.worker.Ended():
-		return i.worker.ExitCode() != 0
+		return i.worker.ExitCode() < 0
 	}
 }
 
 // crashReaping has every worker but one die as soon as it begins to reap that one.
-func crashReaping(ctx context.Context, i *injection) (wound, error) {
+func crashReaping(ctx context.Context, i *injection) (w wound, err error) {
 	all := i.env.Workers()
 	victim := i.rng.IntN(len(all))
 	var reapers []*injection
-	for n, w := range all {
+	defer func() { // whatever happens, none of them stays as it is
+		for _, r := range reapers {
+			err = errors.Join(err, r.replace(""))
+		}
+	}()
+	for n, other := range all {
 		if n == victim {
 			continue
 		}
-		r := &injection{nemesis: i.nemesis, worker: w, rng: i.rng}
-		if err := r.terminate(); err != nil {
-			return wound{}, err
-		}
-		if err := w.Start("reaping"); err != nil {
-			return wound{}, err
-		}
+		r := &injection{nemesis: i.nemesis, worker: other, rng: i.rng}
 		reapers = append(reapers, r)
+		if err := r.replace("reaping"); err != nil {
+			return wound{}, err
+		}
 	}
 	sleep(ctx, max(i.profile.Lease, 2*time.Second)+time.Second) // a worker that has just begun reaps nobody
 	at := &injection{nemesis: i.nemesis, worker: all[victim], rng: i.rng}
-	w, err := kill(ctx, at)
-	if err != nil {
-		return wound{}, err
+	if w, err = kill(ctx, at); err != nil || w.cure == nil { // nothing in its hand: nothing to measure
+		return wound{}, cmp.Or(err, errMissed)
 	}
-	held := w.proof
 	w.proof = 0
 	deadline := time.Now().Add(i.profile.takenOver())
 	for _, r := range reapers {
 		if r.dies(ctx, max(0, time.Until(deadline))) {
 			w.proof++
-		} else if err := r.terminate(); err != nil {
-			i.trouble("%v", err)
 		}
-		if err := r.revive(); err != nil {
-			return w, err
-		}
-	}
-	if held == 0 {
-		w.cure = nil
 	}
 	return w, nil
+}
+
+// replace starts a worker in the place of one, whether that lives or not.
+func (i *injection) replace(crashPoint string) (err error) {
+	select {
+	case <-i.worker.Ended():
+	default:
+		err = i.terminate()
+	}
+	return errors.Join(err, i.worker.Start(crashPoint))
 }
