@@ -38,7 +38,8 @@ type plan struct {
 }
 
 const (
-	aloneShare   = 0.6 // of the time
+	aloneShare   = 0.6 // of the time at most,
+	aloneRounds  = 3   // and so often each: what is left of a long run is for everything at once
 	longestPause = 800 * time.Millisecond
 )
 
@@ -50,15 +51,16 @@ func newPlan(seed uint64, faults []*fault, places []string, p profile, duration 
 	made := plan{together: map[string][]assignment{}}
 	had := map[*fault]bool{}
 	budget := time.Duration(float64(duration) * aloneShare)
-	for b := newBag(rng, faults, nil); len(faults) > 0; {
+	made.spell = duration
+	for b := newBag(rng, faults, nil); len(made.alone) < aloneRounds*len(faults); {
 		f := b.draw()
 		if budget -= f.lasts(p) + f.calm(p); budget < 0 && len(made.alone) > 0 {
 			break
 		}
+		made.spell -= f.lasts(p) + f.calm(p)
 		had[f] = true
 		made.alone = append(made.alone, assign(rng, f, anyPlace(rng, f, places)))
 	}
-	made.spell = time.Duration(float64(duration) * (1 - aloneShare))
 	for _, l := range lanes(places) {
 		kind := laneOf(l)
 		fit := slices.DeleteFunc(slices.Clone(faults), func(f *fault) bool { return f.lane != kind })

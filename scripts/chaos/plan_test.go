@@ -36,6 +36,24 @@ func TestPlan_followsFromTheSeed(t *testing.T) {
 	}
 }
 
+// Of a long run most is for everything at once.
+func TestPlan_measuresEachFaultThreeTimes(t *testing.T) {
+	t.Parallel()
+	p := newPlan(7, faults, places, torture, time.Hour)
+	times := map[string]int{}
+	for _, a := range p.alone {
+		times[a.fault.name]++
+	}
+	for _, f := range faults {
+		if times[f.name] != 3 {
+			t.Errorf("%s comes %d times alone, want 3", f.name, times[f.name])
+		}
+	}
+	if p.spell < 40*time.Minute {
+		t.Errorf("everything comes at once for %v of an hour", p.spell)
+	}
+}
+
 func TestPlan_fitsItsTime(t *testing.T) {
 	t.Parallel()
 	for _, duration := range []time.Duration{time.Second, 30 * time.Second, 5 * time.Minute} {
