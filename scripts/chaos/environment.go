@@ -71,6 +71,9 @@ type network interface {
 	Proxy() *proxy.Proxy
 }
 
+// self is what this program's own connections are called: no fault is proved by them.
+const self = "chaos"
+
 // clients are this program's own connections.
 type clients struct {
 	rdb *redis.Client
@@ -79,29 +82,37 @@ type clients struct {
 
 // dial connects, and repeats nothing behind anybody's back.
 func dial(ctx context.Context, env environment) (*clients, error) {
-	options, err := redis.ParseURL(env.RedisURL())
+	rdb, err := dialRedis(env.RedisURL())
 	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL: %w", err)
+		return nil, err
 	}
-	options.MaxRetries, options.DialerRetries, options.ContextTimeoutEnabled = -1, 1, true
-	options.DialTimeout, options.PoolSize = time.Second, 2*desks
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	cfg, err := pgxpool.ParseConfig(env.DatabaseURL())
 	if err != nil {
 		return nil, errors.New("DATABASE_URL: not a URL of PostgreSQL's")
 	}
 	cfg.MaxConns, cfg.ConnConfig.ConnectTimeout, cfg.PingTimeout = 2*desks, time.Second, time.Second
-	cfg.ConnConfig.RuntimeParams["application_name"] = "chaos"
+	cfg.ConnConfig.RuntimeParams["application_name"] = self
 	db, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	c := &clients{rdb: redis.NewClient(options), db: db}
+	c := &clients{rdb: rdb, db: db}
 	if err := errors.Join(c.rdb.Ping(ctx).Err(), db.Ping(ctx)); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+func dialRedis(url string) (*redis.Client, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	options.MaxRetries, options.DialerRetries, options.ContextTimeoutEnabled = -1, 1, true
+	options.DialTimeout, options.PoolSize, options.ClientName = time.Second, 2*desks, self
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(options), nil
 }
 
 func (c *clients) close() {

@@ -30,7 +30,7 @@ var postgresFaults = []*fault{
 	},
 }
 
-const others = ` FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`
+const others = ` FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> '` + self + `'`
 
 func pgBackendKill(ctx context.Context, i *injection) (wound, error) {
 	pids, err := i.backends(ctx)

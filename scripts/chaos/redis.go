@@ -250,15 +250,26 @@ func (i *injection) freezeServer(ctx context.Context, s server, ping func(contex
 func redisClientKill(ctx context.Context, i *injection) (wound, error) {
 	killed := 0
 	for range 10 {
-		n, err := i.rdb.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Result()
-		if err == nil {
-			killed += int(n)
-		}
+		killed += i.killClients(ctx)
 		if !sleep(ctx, i.between(20*time.Millisecond, 150*time.Millisecond)) {
 			break
 		}
 	}
 	return wound{killed, i.everyone(time.Now())}, nil
+}
+
+// killClients breaks the connections to Redis, but for our own, and counts them.
+func (c *clients) killClients(ctx context.Context) (n int) {
+	list, _ := c.rdb.Do(ctx, "CLIENT", "LIST", "TYPE", "normal").Text() // without an answer there is nothing to kill
+	for client := range strings.Lines(list) {
+		fields := strings.Fields(client)
+		if len(fields) == 0 || slices.Contains(fields, "name="+self) {
+			continue
+		}
+		killed, _ := c.rdb.ClientKillByFilter(ctx, "ID", strings.TrimPrefix(fields[0], "id=")).Result()
+		n += int(killed)
+	}
+	return n
 }
 
 func redisReplica(ctx context.Context, i *injection) (wound, error) {

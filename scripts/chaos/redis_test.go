@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -32,6 +33,30 @@ func TestRedisFaults_setBack(t *testing.T) {
 		if info := rdb.Info(t.Context(), "replication").Val(); !strings.Contains(info, "role:master") {
 			t.Errorf("after %s Redis is still a replica", name)
 		}
+	}
+}
+
+func TestKillClients_sparesOurOwn(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t)
+	theirs := testenv.RedisClient(t, server.URL()).Conn()
+	ours := testenv.RedisClient(t, server.URL()).Conn()
+	t.Cleanup(func() { _, _ = theirs.Close(), ours.Close() })
+	id := ours.ClientID(t.Context()).Val()
+	if err := errors.Join(theirs.Ping(t.Context()).Err(), ours.ClientSetName(t.Context(), self).Err()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := dialRedis(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	n := (&clients{rdb: c}).killClients(t.Context())
+	if n == 0 || theirs.Ping(t.Context()).Err() == nil {
+		t.Errorf("%d connections are broken, and a foreign one is not among them", n)
+	}
+	if now, err := ours.ClientID(t.Context()).Result(); err != nil || now != id {
+		t.Errorf("a connection of our own is broken: %d, then %d, %v", id, now, err)
 	}
 }
 
