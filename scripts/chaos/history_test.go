@@ -219,6 +219,29 @@ func TestCures(t *testing.T) {
 	}
 }
 
+// A worker that fulfils other orders has not found the one that it does not know of.
+func TestCleared(t *testing.T) {
+	t.Parallel()
+	h := lived(inserted(0))
+	h.want(18)
+	h.add(event{what: began, order: 18, actor: "worker.1", at: noon(10)})
+	i := &injection{nemesis: &nemesis{history: h}, worker: &puppet{}}
+	c := i.cleared([]string{message(17, 0), message(18, 0)}, noon(20))
+	h.add(event{what: said, order: 18, actor: "worker.1", at: noon(30)})
+	if len(c.watch.done) != 0 {
+		t.Error("it has healed, and one order in hand is not begun")
+	}
+	h.add(event{what: began, order: 17, actor: "worker.1", at: noon(50)})
+	if d, ok := c.wait(t.Context()); !ok || d != 30*time.Millisecond {
+		t.Errorf("it has healed after %v, want 30ms", d)
+	}
+	c = i.cleared([]string{message(17, 0)}, noon(60))
+	h.add(event{what: said, order: 17, actor: "worker.1", at: noon(70)})
+	if len(c.watch.done) != 1 {
+		t.Error("all in hand is begun, and that the worker goes on does not heal it")
+	}
+}
+
 func TestHeard(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -61,8 +61,9 @@ func loseReplies(to func(worker) *proxy.Proxy, request string, wanted func([]byt
 			continue
 		}
 		lost := p.Lost()
+		held, _ := i.held(ctx, i.history.instance(i.worker.Life()))
 		p.LoseReplies(0, "", nil)
-		return wound{lost, i.again(i.worker, time.Now())}, nil
+		return wound{lost, i.cleared(held, time.Now())}, nil
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -80,6 +81,36 @@ func (n *nemesis) again(w worker, since time.Time) *cure {
 	return &cure{since, n.history.watch(func(e event) bool {
 		return e.what == said && slot(e.actor) == name && e.at.After(since)
 	})}
+}
+
+// cleared is the cure of a worker that may not know what it has in hand: somebody has
+// begun each order there. Where all are begun, it is that of [nemesis.again].
+func (i *injection) cleared(held []string, since time.Time) *cure {
+	waiting := i.history.notBegun(held)
+	if len(waiting) == 0 {
+		return i.again(i.worker, since)
+	}
+	return &cure{since, i.history.watch(func(e event) bool {
+		if e.what == began || e.what == saw || e.what == row && e.new == "fulfilled" {
+			delete(waiting, e.order)
+		}
+		return len(waiting) == 0
+	})}
+}
+
+// notBegun are the orders of those messages that nobody is known to have begun.
+func (h *history) notBegun(payloads []string) map[int64]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := map[int64]bool{}
+	for _, payload := range payloads {
+		id := orderOf(payload)
+		r := h.records[id]
+		if r != nil && !r.fulfilled && !slices.ContainsFunc(r.events, func(e event) bool { return e.what == began }) {
+			ids[id] = true
+		}
+	}
+	return ids
 }
 
 // these is the cure of orders that were harmed: each is fulfilled.

@@ -218,9 +218,24 @@ func redisDelRegistry(ctx context.Context, i *injection) (wound, error) {
 	if err != nil {
 		return wound{}, errMissed
 	}
-	since := time.Now()
-	sleep(ctx, i.profile.Lease/2) // until every worker has beaten once
-	return wound{int(n), i.everyone(since.Add(i.profile.Lease / 2))}, nil
+	return wound{int(n), i.registered(ctx, cmp.Or(len(i.env.Workers()), int(n)), time.Now())}, nil
+}
+
+// registered is the cure of the registry: it names that many workers. No event tells of
+// that, so it is asked for here.
+func (i *injection) registered(ctx context.Context, workers int, since time.Time) *cure {
+	healed := make(chan event, 1)
+	for time.Since(since) < i.profile.back() {
+		n, err := i.rdb.ZCard(ctx, workersKey).Result()
+		if err == nil && int(n) >= workers {
+			healed <- event{at: time.Now()}
+			break
+		}
+		if !sleep(ctx, 20*time.Millisecond) {
+			break
+		}
+	}
+	return &cure{since, &watch{done: healed}}
 }
 
 func redisFreeze(ctx context.Context, i *injection) (wound, error) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"fulfillment-worker/internal/testenv"
 )
 
@@ -33,6 +35,28 @@ func TestRedisFaults_setBack(t *testing.T) {
 		if info := rdb.Info(t.Context(), "replication").Val(); !strings.Contains(info, "role:master") {
 			t.Errorf("after %s Redis is still a replica", name)
 		}
+	}
+}
+
+func TestRegistered(t *testing.T) {
+	t.Parallel()
+	rdb := testenv.RedisClient(t, testenv.OwnRedis(t).URL())
+	i := &injection{nemesis: &nemesis{clients: &clients{rdb: rdb}, profile: torture}}
+	healed := func(workers int) bool {
+		ended, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		c := i.registered(ended, workers, time.Now())
+		_, ok := c.wait(ended)
+		return ok
+	}
+	if err := rdb.ZAdd(t.Context(), workersKey, redis.Z{Member: "a"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if !healed(1) {
+		t.Error("one worker of one is back, and it has not healed")
+	}
+	if healed(2) {
+		t.Error("one worker of two is back, and it has healed")
 	}
 }
 
