@@ -2,7 +2,7 @@
 SHELL := bash
 GO ?= go
 # Most tests wait for servers rather than for the processor.
-PARALLEL ?= 12
+PARALLEL ?= 8
 TESTFLAGS ?=
 
 .PHONY: help

@@ -121,7 +121,7 @@ func TestWorker_randomKills(t *testing.T) {
 		var busy []int
 		testenv.Eventually(t, 10*time.Second, "somebody has orders in hand", func() bool {
 			for i, w := range workers {
-				if len(w.log("Processing order")) > len(w.log("Order ")) {
+				if len(w.log("Processing order")) > w.finished() {
 					busy = append(busy, i)
 				}
 			}

@@ -458,7 +458,7 @@ var redisFaults = []redisFault{
 	},
 	{
 		name:  "loading its data",
-		args:  []string{"--key-load-delay", "100"},
+		args:  []string{"--key-load-delay", "200"},
 		begin: loading,
 		shows: says("LOADING", write...),
 		ready: red,

@@ -142,7 +142,8 @@ func TestWorker_lateUpdatesChangeNothing(t *testing.T) {
 			zombie.awaitLog(10*time.Second, "joined anew")
 			p.awaitFulfilled(20 * time.Second)
 			p.settled(zombie, heir)
-			if n := zombie.finished(); n != 0 {
+			// Of an order that is fulfilled it cannot know by whom, if the answer was too late for it.
+			if n := zombie.finished(); n != 0 && tt.heir != nil {
 				t.Errorf("the zombie finished %d orders", n)
 			}
 		})
