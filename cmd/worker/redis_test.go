@@ -299,14 +299,16 @@ func met(text string) func(*sick) bool {
 func complained(s *sick) bool { return len(s.worker.log("cannot ")) > 0 }
 
 // says reports whether Redis answers that command of the worker's with that text.
-func says(text string, command ...any) func(*sick) bool {
+func says(text string, command ...any) func(*sick) bool { return saysWithin(time.Second, text, command...) }
+
+func saysWithin(patience time.Duration, text string, command ...any) func(*sick) bool {
 	return func(s *sick) bool {
 		c := redis.NewClient(&redis.Options{
 			Addr: s.redis.Addr(), Username: "worker", Password: "secret", MaxRetries: -1, DialerRetries: 1,
 			ContextTimeoutEnabled: true, DisableIdentity: true,
 		})
 		defer c.Close()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), patience)
 		defer cancel()
 		err := c.Do(ctx, command...).Err()
 		return err != nil && strings.Contains(err.Error(), text)
@@ -458,9 +460,9 @@ var redisFaults = []redisFault{
 	},
 	{
 		name:  "loading its data",
-		args:  []string{"--key-load-delay", "200"},
+		args:  []string{"--key-load-delay", "100"},
 		begin: loading,
-		shows: says("LOADING", write...),
+		shows: saysWithin(3*time.Second, "LOADING", write...), // it looks up from its file now and then
 		ready: red,
 		after: met("LOADING"),
 	},
@@ -551,7 +553,7 @@ func busyScript(s *sick) {
 // loading restarts Redis with so much in its file that it takes seconds to come back.
 func loading(s *sick) {
 	_, err := s.rdb.Pipelined(s.Context(), func(p redis.Pipeliner) error {
-		for i := range 30 * 1024 {
+		for i := range 45 * 1024 {
 			p.Set(s.Context(), "ballast", i, 0)
 		}
 		return nil
