@@ -299,7 +299,9 @@ func met(text string) func(*sick) bool {
 func complained(s *sick) bool { return len(s.worker.log("cannot ")) > 0 }
 
 // says reports whether Redis answers that command of the worker's with that text.
-func says(text string, command ...any) func(*sick) bool { return saysWithin(time.Second, text, command...) }
+func says(text string, command ...any) func(*sick) bool {
+	return saysWithin(time.Second, text, command...)
+}
 
 func saysWithin(patience time.Duration, text string, command ...any) func(*sick) bool {
 	return func(s *sick) bool {
