@@ -98,11 +98,7 @@ func TestWorker_outlivesWhatAilsRedis(t *testing.T) {
 			if f.after != nil && !f.after(s) {
 				t.Error("the worker has not met the fault")
 			}
-			for _, robbed := range []string{"lease lost", "reaped"} {
-				if n := len(s.worker.log(robbed)); n != 0 {
-					t.Errorf("%q %d times, want none", robbed, n)
-				}
-			}
+			s.worker.robbedNobody()
 			if n := testenv.CountTakeovers(t, s.databaseURL); n != 0 {
 				t.Errorf("%d take-overs, want none", n)
 			}
@@ -129,11 +125,7 @@ func TestWorker_waitsForRedis(t *testing.T) {
 		must(t, redis.Restart())
 		s.awaitFulfilled(resumes + slack)
 	}
-	for _, robbed := range []string{"lease lost", "reaped"} {
-		if n := len(w.log(robbed)); n != 0 {
-			t.Errorf("%q %d times, want none", robbed, n)
-		}
-	}
+	w.robbedNobody()
 	s.nothingCharged()
 	s.settled(w)
 }
@@ -177,6 +169,16 @@ func TestWorker_robsNobodyAfterAnOutage(t *testing.T) {
 			s.nothingCharged()
 			s.settled(workers...)
 		})
+	}
+}
+
+// robbedNobody fails the test if the worker has lost its lease, or reaped anybody.
+func (w *worker) robbedNobody() {
+	w.t.Helper()
+	for _, robbed := range []string{"lease lost", "reaped"} {
+		if n := len(w.log(robbed)); n != 0 {
+			w.t.Errorf("%q %d times, want none", robbed, n)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package db
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -27,8 +29,8 @@ var risks = map[string]struct{ loss, remedy string }{
 func (o *Orders) warnOfLoss(ctx context.Context) error {
 	rows, err := o.pool.Query(ctx, `
 		SELECT name FROM pg_settings
-		WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
-		ORDER BY name`)
+		WHERE name = ANY($1) AND setting = 'off'
+		ORDER BY name`, slices.Collect(maps.Keys(risks)))
 	if err != nil {
 		return err
 	}
