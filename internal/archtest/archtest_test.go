@@ -32,7 +32,7 @@ var mayImport = map[string]string{
 
 	"internal/config":  "",
 	"internal/crash":   "",
-	"internal/db":      "crash order outage",
+	"internal/db":      "crash groupcommit order outage",
 	"internal/fulfil":  "crash db logger order queue",
 	"internal/httpd":   "",
 	"internal/inspect": "order queue",

@@ -48,6 +48,8 @@ type Orders struct {
 	log       *slog.Logger
 	abandoned time.Duration
 
+	claims, finishes, looks *step
+
 	frozenAfter time.Duration // see Alone
 
 	suspicion chan struct{} // asks Watch for a look at once
@@ -76,6 +78,7 @@ func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Order
 		return nil, errors.New("the pool's settings do not fit each other")
 	}
 	o := &Orders{pool: pool, log: log, abandoned: abandoned, frozenAfter: frozenAfter, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
+	o.claims, o.finishes, o.looks = o.newStep(claimSQL), o.newStep(finishSQL), o.newStep(lookSQL)
 	close(o.open)
 	return o, nil
 }
@@ -190,16 +193,14 @@ func (o *Orders) setAway(ctx context.Context, err error) {
 	}
 }
 
-// try runs one attempt of op, once PostgreSQL is of use or ctx is done, under a time-out
-// that no end of ctx cuts short: an answer that is not waited for is an unknown outcome.
-func (o *Orders) try(ctx context.Context, op func(context.Context) error) error {
+// try runs one attempt of op, once PostgreSQL is of use or ctx is done. No end of ctx cuts
+// it short: an answer that is not waited for is an unknown outcome.
+func (o *Orders) try(ctx context.Context, op func() error) error {
 	select {
 	case <-o.Available():
 	case <-ctx.Done():
 	}
-	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
-	defer cancel()
-	err := op(attempt)
+	err := op()
 	switch {
 	case err == nil:
 		return nil
@@ -248,12 +249,30 @@ type unsentError struct{ error }
 
 func (e *unsentError) Unwrap() error { return e.error }
 
+// query reads the one row that a statement returns. Where it got no connection, nothing
+// was sent, however long it waited.
+func (o *Orders) query(ctx context.Context, into []any, sql string, args ...any) error {
+	conn, err := o.pool.Acquire(ctx)
+	if err != nil {
+		return &unsentError{err}
+	}
+	defer conn.Release()
+	return conn.QueryRow(ctx, sql, args...).Scan(into...)
+}
+
+// sentError is why there was no answer to a statement that was sent. What pgx says of a
+// batch whose connection breaks is that the connection is closed and nothing was sent.
+type sentError struct{ error }
+
+func (e *sentError) Unwrap() error { return e.error }
+
 // isUnknown reports whether err leaves open if the statement was carried out: it was
 // sent, and err is no answer of PostgreSQL, or the one of a server that breaks off
 // (class 57P).
 func isUnknown(err error) bool {
 	var unsent *unsentError
-	if isVerdict(err) || errors.As(err, &unsent) || pgconn.SafeToRetry(err) {
+	var sent *sentError
+	if isVerdict(err) || errors.As(err, &unsent) || !errors.As(err, &sent) && pgconn.SafeToRetry(err) {
 		return false
 	}
 	code := sqlState(err)

@@ -9,21 +9,12 @@ import (
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/outage"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Token is proof of a claim: the version of the row that the claim made (its xmin,
 // which every update changes). It is worth something as long as nobody else has
 // claimed the order; tokens have no order among them.
 type Token string
-
-// row is what a claim must know of an order that is not pending.
-type row struct {
-	status order.Status
-	token  Token
-	age    time.Duration // since its last change
-}
 
 // Claim sets the order to processing and returns the token for [Orders.Finish]. With a
 // version, the one in which an [*order.InHandError] saw the order, it takes it even out of
@@ -36,9 +27,9 @@ type row struct {
 func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Token, err error) {
 	var asked time.Time // when our first try of unknown outcome began; zero: there was none
 	err = outage.RideQuietly(ctx, o.log, "claim the order", isRefusal, func() error {
-		return o.try(ctx, func(ctx context.Context) (err error) {
+		return o.try(ctx, func() (err error) {
 			begun := time.Now()
-			token, err = o.claimOnce(ctx, id, version, asked)
+			token, err = o.claimOnce(id, version, asked)
 			if err != nil && isUnknown(err) && asked.IsZero() {
 				asked = begun
 			}
@@ -48,31 +39,30 @@ func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Tok
 	return token, wrap("claim", id, err)
 }
 
-func (o *Orders) claimOnce(ctx context.Context, id int64, version string, asked time.Time) (Token, error) {
-	token, err := o.update(ctx, `
-		UPDATE orders SET status = 'processing', updated_at = now()
-		WHERE id = $1::bigint AND (status = 'pending' OR status = 'processing' AND xmin::text = $2)
-		RETURNING xmin::text`, id, version)
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return token, err
-	}
+func (o *Orders) claimOnce(id int64, version string, asked time.Time) (Token, error) {
 	for {
-		seen, err := o.read(ctx, id)
+		claimed, err := o.claims.do(change{id, version})
+		if !errors.Is(err, errGuard) {
+			return claimed.token, err
+		}
+		seen, err := o.look(id)
 		if err != nil {
 			return "", err
 		}
 		if err := o.mayTake(seen, asked); err != nil {
 			return "", err
 		}
-		token, err := o.update(ctx, `
-			UPDATE orders SET status = 'processing', updated_at = now()
-			WHERE id = $1::bigint AND status = $2 AND xmin::text = $3
-			RETURNING xmin::text`, id, seen.status, seen.token)
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return token, err
-		}
-		asked = time.Time{} // somebody was quicker: look again, but his is not our claim
+		version = string(seen.token)
+		asked = time.Time{} // if somebody is quicker now, his is not our claim
 	}
+}
+
+func (o *Orders) look(id int64) (row, error) {
+	seen, err := o.looks.do(change{id: id})
+	if errors.Is(err, errGuard) {
+		err = order.ErrUnknown
+	}
+	return seen, err
 }
 
 // mayTake returns nil if an order in that state may be claimed by anybody.
@@ -100,8 +90,8 @@ func (o *Orders) mayTake(seen row, asked time.Time) error {
 func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
 	unknown := false // an earlier try may have been carried out
 	err := outage.RideQuietly(ctx, o.log, "finish the order", isRefusal, func() error {
-		return o.try(ctx, func(ctx context.Context) error {
-			err := o.finishOnce(ctx, id, token)
+		return o.try(ctx, func() error {
+			err := o.finishOnce(id, token)
 			if errors.Is(err, order.ErrFulfilled) && unknown {
 				return nil // most likely by that try; whoever it was, the work is done
 			}
@@ -113,15 +103,12 @@ func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
 	return wrap("finish", id, err)
 }
 
-func (o *Orders) finishOnce(ctx context.Context, id int64, token Token) error {
-	_, err := o.update(ctx, `
-		UPDATE orders SET status = 'fulfilled', updated_at = now()
-		WHERE id = $1::bigint AND status = 'processing' AND xmin::text = $2
-		RETURNING xmin::text`, id, token)
-	if !errors.Is(err, pgx.ErrNoRows) {
+func (o *Orders) finishOnce(id int64, token Token) error {
+	_, err := o.finishes.do(change{id, string(token)})
+	if !errors.Is(err, errGuard) {
 		return err
 	}
-	seen, err := o.read(ctx, id)
+	seen, err := o.look(id)
 	switch {
 	case err != nil:
 		return err
@@ -130,38 +117,6 @@ func (o *Orders) finishOnce(ctx context.Context, id int64, token Token) error {
 	default:
 		return order.ErrSuperseded
 	}
-}
-
-// update runs an UPDATE of one row and returns the row's new version, or
-// pgx.ErrNoRows if its guards did not hold.
-func (o *Orders) update(ctx context.Context, sql string, args ...any) (token Token, err error) {
-	err = o.query(ctx, []any{&token}, sql, args...)
-	return token, err
-}
-
-// query reads the one row that a statement returns. Where it got no connection, nothing
-// was sent, however long it waited.
-func (o *Orders) query(ctx context.Context, into []any, sql string, args ...any) error {
-	conn, err := o.pool.Acquire(ctx)
-	if err != nil {
-		return &unsentError{err}
-	}
-	defer conn.Release()
-	return conn.QueryRow(ctx, sql, args...).Scan(into...)
-}
-
-func (o *Orders) read(ctx context.Context, id int64) (row, error) {
-	var seen row
-	var seconds float64
-	err := o.query(ctx, []any{&seen.status, &seen.token, &seconds}, `
-		SELECT coalesce(status, ''), xmin::text, coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
-		FROM orders WHERE id = $1::bigint`, id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return seen, order.ErrUnknown
-	}
-	// A row without a date is as old as need be, but no longer than a Duration.
-	seen.age = time.Duration(min(seconds, 1e9) * float64(time.Second))
-	return seen, err
 }
 
 func wrap(step string, id int64, err error) error {

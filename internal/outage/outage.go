@@ -41,11 +41,23 @@ func Ride(ctx context.Context, log *slog.Logger, name string, op func() error) e
 // an outage at the level debug. An answer that is a refusal, as refused tells, it says
 // loudly all the same, for nobody else meets it.
 func RideQuietly(ctx context.Context, log *slog.Logger, name string, refused func(error) bool, op func() error) error {
-	var last error
+	err := op()
+	if err == nil { // nearly always, and then it costs nothing
+		return nil
+	}
+	return rideOn(ctx, log, name, refused, err, op)
+}
+
+// rideOn goes on after a first call of op that failed with that error.
+func rideOn(ctx context.Context, log *slog.Logger, name string, refused func(error) bool, last error, op func() error) error {
 	var since time.Time
 	var said slog.Level // how loudly
+	first := true
 	attempt := func() error {
-		last = op()
+		if !first {
+			last = op()
+		}
+		first = false
 		return last
 	}
 	notify := func(err error, _ time.Duration) {

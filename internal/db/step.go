@@ -1,0 +1,211 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"fulfillment-worker/internal/groupcommit"
+	"fulfillment-worker/internal/order"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A statement is SQL about given (id, version), once for one order and once for many. It
+// returns id, status, version and age of those for which its guard holds; what nobody
+// asks for is left empty.
+type statement struct{ one, many string }
+
+func about(sql string) statement {
+	from := func(given string) string {
+		return strings.Replace(sql, "FROM given", "FROM "+given+" AS given (id, version)", 1)
+	}
+	return statement{one: from("(VALUES ($1::bigint, $2::text))"), many: from("unnest($1::bigint[], $2::text[])")}
+}
+
+// Each change of a row is one of these statements; its guard stands in its WHERE.
+var (
+	claimSQL = about(`
+		UPDATE orders SET status = 'processing', updated_at = now() FROM given
+		WHERE orders.id = given.id AND (status = 'pending' OR status = 'processing' AND orders.xmin::text = version)
+		RETURNING given.id, '', orders.xmin::text, 0::float8`)
+	finishSQL = about(`
+		UPDATE orders SET status = 'fulfilled', updated_at = now() FROM given
+		WHERE orders.id = given.id AND status = 'processing' AND orders.xmin::text = version
+		RETURNING given.id, '', '', 0::float8`)
+	lookSQL = about(`
+		SELECT given.id, coalesce(status, ''), orders.xmin::text, coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
+		FROM given JOIN orders ON orders.id = given.id`)
+)
+
+// forMany is for the transaction of a statement about many orders, and says nothing to
+// later ones, so that a pooler may stand between. PostgreSQL believes that few rows are
+// in processing; it would rather read the whole table to find them than look each order
+// up by its id, and do so more slowly the longer the table is. And a row that
+// somebody else keeps locked must not hold up all the others.
+const forMany = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('lock_timeout', '200ms', true)`
+
+// mostOrders is how many orders one statement is about at most: more of them take so much
+// longer that they wait for each other.
+const mostOrders = 512
+
+// change asks for a step of one order.
+type change struct {
+	id      int64
+	version string // that the row must have, where the guard says so
+}
+
+// row is what a statement returns of one.
+type row struct {
+	status order.Status
+	token  Token
+	age    time.Duration // since its last change
+}
+
+// errGuard means that there is no row for which the statement's guard holds.
+var errGuard = errors.New("no such row in that state")
+
+// errTogether means that nothing was done for anybody, because of one order among many.
+var errTogether = errors.New("an order among many fails")
+
+type call = groupcommit.Call[change, row]
+
+// step is a statement that callers share: one transaction for all that gathered during
+// the one before.
+type step struct {
+	*Orders
+	statement
+	group *groupcommit.Group[change, int64, row]
+}
+
+func (o *Orders) newStep(s statement) *step {
+	st := &step{Orders: o, statement: s}
+	st.group = groupcommit.New(func(c change) int64 { return c.id }, mostOrders, st.flush)
+	return st
+}
+
+// do runs the statement for one order. What one order has against it is nobody else's
+// error: everyone goes alone then.
+func (s *step) do(c change) (row, error) {
+	seen, err := s.group.Do(c)
+	if errors.Is(err, errTogether) {
+		alone := &call{Request: c}
+		s.flush([]*call{alone})
+		return alone.Answer, alone.Err
+	}
+	return seen, err
+}
+
+// flush runs the statement for all the calls, whatever becomes of their callers.
+func (s *step) flush(calls []*call) {
+	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
+	defer cancel()
+	for _, c := range calls {
+		c.Err = errGuard // unless the statement returns it
+	}
+	var err error
+	if len(calls) == 1 {
+		err = s.runOne(ctx, calls[0])
+	} else {
+		err = s.runMany(ctx, calls)
+	}
+	if err == nil {
+		return
+	}
+	if len(calls) > 1 && isOfOne(err) {
+		err = errTogether
+	}
+	for _, c := range calls {
+		c.Answer, c.Err = row{}, err
+	}
+}
+
+func (s *step) runOne(ctx context.Context, c *call) error {
+	var id int64
+	var got returned
+	err := s.query(ctx, got.into(&id), s.one, c.Request.id, c.Request.version)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	c.Answer, c.Err = got.row(), nil
+	return err
+}
+
+// runMany goes through the orders by their ids, so that two workers never wait for each
+// other's rows crosswise.
+func (s *step) runMany(ctx context.Context, calls []*call) error {
+	byID := func(a, b *call) int { return cmp.Compare(a.Request.id, b.Request.id) }
+	slices.SortFunc(calls, byID)
+	ids, versions := make([]int64, len(calls)), make([]string, len(calls))
+	for i, c := range calls {
+		ids[i], versions[i] = c.Request.id, c.Request.version
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return &unsentError{err}
+	}
+	defer conn.Release()
+	var batch pgx.Batch
+	batch.Queue(forMany)
+	batch.Queue(s.many, ids, versions)
+	results := conn.SendBatch(ctx, &batch)
+	_, err = results.Exec()
+	if err == nil {
+		err = answer(results, ids, calls)
+	}
+	if closed := results.Close(); err == nil {
+		err = closed // it has committed, or has not
+	}
+	if err != nil && sqlState(err) == "" {
+		err = &sentError{err}
+	}
+	return err
+}
+
+// answer gives the calls, which are in the order of their ids, what was returned of them.
+func answer(results pgx.BatchResults, ids []int64, calls []*call) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	var id int64
+	var got returned
+	_, err = pgx.ForEachRow(rows, got.into(&id), func() error {
+		if n, found := slices.BinarySearch(ids, id); found {
+			calls[n].Answer, calls[n].Err = got.row(), nil
+		}
+		return nil
+	})
+	return err
+}
+
+// returned is a row as PostgreSQL returns it.
+type returned struct {
+	status, version string
+	seconds         float64
+}
+
+func (r *returned) into(id *int64) []any { return []any{id, &r.status, &r.version, &r.seconds} }
+
+func (r *returned) row() row {
+	return row{
+		status: order.Status(r.status), token: Token(r.version),
+		// A row without a date is as old as need be, but no longer than a Duration.
+		age: time.Duration(min(r.seconds, 1e9) * float64(time.Second)),
+	}
+}
+
+// isOfOne reports whether err, by which a statement about many orders did nothing for any
+// of them, may be the fault of one: the row refuses the change, or somebody else holds it.
+func isOfOne(err error) bool {
+	switch sqlState(err) {
+	case "55P03", "57014": // its lock was not to be had in time, nor the answer
+		return true
+	}
+	return ownFault(err) || class(sqlState(err)) == "40" // it met another transaction
+}
