@@ -39,16 +39,17 @@ var mayImport = map[string]string{
 	"internal/logger":  "",
 	"internal/order":   "",
 	"internal/outage":  "",
-	"internal/queue":   "crash logger outage",
+	"internal/queue":   "crash groupcommit logger outage",
 
 	"internal/reconcile": "crash db logger order queue",
 
-	"internal/archtest": "",
-	"internal/model":    "",
-	"internal/proxy":    "",
-	"internal/rig":      "servers",
-	"internal/servers":  "",
-	"internal/testenv":  "proxy queue servers",
+	"internal/archtest":    "",
+	"internal/groupcommit": "",
+	"internal/model":       "",
+	"internal/proxy":       "",
+	"internal/rig":         "servers",
+	"internal/servers":     "",
+	"internal/testenv":     "proxy queue servers",
 }
 
 // knows are the modules of others that a package may import, where that says what the
@@ -62,8 +63,10 @@ var knows = map[string]string{
 	"internal/model":  "",
 	"internal/order":  "",
 	"internal/outage": "github.com/cenkalti/backoff/v4",
-	"internal/proxy":  "",
-	"internal/queue":  "github.com/redis/go-redis/v9",
+
+	"internal/groupcommit": "",
+	"internal/proxy":       "",
+	"internal/queue":       "github.com/redis/go-redis/v9",
 
 	"internal/reconcile": "",
 }

@@ -58,7 +58,7 @@ func (i *Inspector) take(ctx context.Context, more func(redis.Pipeliner)) (pictu
 		if err != nil {
 			return picture{}, err
 		}
-		missing := slices.DeleteFunc(i.registered(film.registry.Val()), func(key string) bool { return slices.Contains(lists, key) })
+		missing := slices.DeleteFunc(film.registered(i.keys), func(key string) bool { return slices.Contains(lists, key) })
 		if len(missing) == 0 {
 			return film.develop(i.keys), nil
 		}
@@ -79,26 +79,20 @@ func (i *Inspector) node(ctx context.Context) (redis.UniversalClient, error) {
 // lists are the keys of the processing lists: of every registered instance, and
 // those that hold something without a registration.
 func (i *Inspector) lists(ctx context.Context, node redis.UniversalClient) ([]string, error) {
-	registry, err := node.ZRangeWithScores(ctx, i.keys.Workers(), 0, -1).Result()
+	registry, err := node.ZRange(ctx, i.keys.Workers(), 0, -1).Result()
 	if err != nil {
 		return nil, err
 	}
-	lists := i.registered(registry)
+	var lists []string
+	for _, instance := range registry {
+		lists = append(lists, i.keys.Processing(instance))
+	}
 	scan := node.ScanType(ctx, 0, i.keys.ProcessingPattern(), 1000, "list").Iterator()
 	for scan.Next(ctx) {
 		lists = append(lists, scan.Val())
 	}
 	slices.Sort(lists)
 	return slices.Compact(lists), scan.Err()
-}
-
-// registered are the keys of the processing lists of those in the registry.
-func (i *Inspector) registered(registry []redis.Z) []string {
-	lists := make([]string, 0, len(registry))
-	for _, z := range registry {
-		lists = append(lists, i.keys.Processing(z.Member.(string)))
-	}
-	return lists
 }
 
 // film is a picture that is not developed yet: the replies of one transaction.
@@ -124,6 +118,19 @@ func (i *Inspector) expose(ctx context.Context, node redis.UniversalClient, list
 		return nil
 	})
 	return f, err
+}
+
+// registered are the keys of the processing lists of those in the registry, as far as they
+// have described themselves.
+func (f film) registered(keys queue.Keys) (lists []string) {
+	for _, z := range f.registry.Val() {
+		instance, concurrency := z.Member.(string), 1
+		if facts := f.facts[instance]; facts != nil {
+			concurrency, _ = strconv.Atoi(facts.Val()["concurrency"])
+		}
+		lists = append(lists, keys.Lanes(instance, concurrency)...)
+	}
+	return lists
 }
 
 func (f film) develop(keys queue.Keys) picture {

@@ -442,7 +442,7 @@ func (w *twin) about(m Message) args {
 	return args{"payload": payload(m), "digest": queue.Digest([]byte(payload(m))), "order_id": w.ids[m.order()]}
 }
 
-var parameter = regexp.MustCompile(`(?m)^-- (KEYS|ARGV)\[\d+\]  ([a-z_]+) `)
+var parameter = regexp.MustCompile(`(?m)^-- (KEYS|ARGV)\[[^\]]+\] +([a-z_]+) `)
 
 // script runs one of the worker's scripts for an instance and returns the numbers in its
 // answer.

@@ -22,13 +22,16 @@ var (
 // what a lost reply leaves behind, and whether the queue is paused. It runs in the
 // claim loop, so that no claim is under way: what it finds is a stray for sure.
 func (s *session) audit(ctx context.Context) {
-	var length, paused *redis.IntCmd
+	var paused *redis.IntCmd
+	lengths := make([]*redis.IntCmd, len(s.lanes))
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	known := s.hand.size() // before the look: what is settled meanwhile only leaves the list
+	known := s.inHand() // before the look: what is settled meanwhile only leaves the lists
 	_, err := s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error {
-		length = p.LLen(ctx, s.keys.Processing(s.instance))
 		paused = p.Exists(ctx, s.keys.Paused())
+		for i, l := range s.lanes {
+			lengths[i] = p.LLen(ctx, l.key)
+		}
 		return nil
 	})
 	if err != nil {
@@ -36,12 +39,24 @@ func (s *session) audit(ctx context.Context) {
 		return
 	}
 	s.setPaused(ctx, paused.Val() == 1)
-	if length.Val() <= int64(known) {
-		return
+	for i, length := range lengths {
+		if length.Val() > int64(known[i]) {
+			err = s.adoptStraysOf(ctx, s.lanes[i])
+		}
+		if err != nil {
+			s.log.DebugContext(ctx, "audit failed", "error", err)
+			return
+		}
 	}
-	if err := s.adoptStrays(ctx); err != nil {
-		s.log.DebugContext(ctx, "audit failed", "error", err)
+}
+
+// inHand is how many messages the worker knows to be in each lane.
+func (s *session) inHand() []int {
+	known := make([]int, len(s.lanes))
+	for i, l := range s.lanes {
+		known[i] = l.size()
 	}
+	return known
 }
 
 func (s *session) setPaused(ctx context.Context, paused bool) {
@@ -51,18 +66,27 @@ func (s *session) setPaused(ctx context.Context, paused bool) {
 	}
 }
 
-// adoptStrays takes in hand what the own list holds and the worker does not know
+// adoptStrays takes in hand what the own lists hold and the worker does not know
 // of, charged nothing. What finds no slot goes back to the queue's front.
 func (s *session) adoptStrays(ctx context.Context) error {
-	known := s.hand.snapshot()
+	for _, l := range s.lanes {
+		if err := s.adoptStraysOf(ctx, l); err != nil {
+			return err
+		}
+	}
+	s.unsure = false
+	return nil
+}
+
+func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
+	known := l.snapshot()
 	if s.live.Err() != nil {
 		return nil // what handlers gave up is in the list and in no hand: leave hands it back
 	}
-	held, err := s.list(ctx)
+	held, err := s.list(ctx, l)
 	if err != nil {
 		return err
 	}
-	s.unsure = false
 	for _, payload := range held { // newest first, so that the oldest released ends up in front
 		if known[payload] > 0 {
 			known[payload]--
@@ -70,21 +94,21 @@ func (s *session) adoptStrays(ctx context.Context) error {
 		}
 		if s.takeSlots(1) == 1 {
 			s.log.WarnContext(ctx, "adopted a stray: the reply to its claim was lost", "digest", Digest([]byte(payload)))
-			s.dispatch(payload)
+			s.dispatch(l, payload)
 			continue
 		}
-		if err := s.release(ctx, payload); err != nil {
+		if err := s.putBack(ctx, l, payload); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// list is the own list, newest first, without what is too long to be read: that is a dead
-// letter now.
-func (s *session) list(ctx context.Context) ([]string, error) {
+// list is what a lane holds, newest first, without what is too long to be read: that is a
+// dead letter now.
+func (s *session) list(ctx context.Context, l *lane) ([]string, error) {
 	answer, err := s.run(ctx, straysScript,
-		[]string{s.keys.Processing(s.instance), s.keys.Deliveries(), s.keys.Redelivered(), s.keys.Dead(), s.keys.Events()},
+		[]string{l.key, s.keys.Deliveries(), s.keys.Redelivered(), s.keys.Dead(), s.keys.Events()},
 		s.instance, s.cfg.MaxMessageBytes,
 	).Slice()
 	if err != nil {
@@ -106,7 +130,7 @@ func texts(array any) []string {
 	return all
 }
 
-func (s *session) release(ctx context.Context, payload string) error {
+func (s *session) putBack(ctx context.Context, l *lane, payload string) error {
 	s.log.WarnContext(ctx, "released a stray: the reply to its claim was lost, and no slot is free", "digest", Digest([]byte(payload)))
-	return s.run(ctx, releaseScript, []string{s.keys.Processing(s.instance), s.keys.Queue()}, payload).Err()
+	return s.run(ctx, releaseScript, []string{l.key, s.keys.Queue()}, payload).Err()
 }

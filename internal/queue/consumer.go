@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/groupcommit"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -38,6 +39,7 @@ type Consumer struct {
 	*Queue
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
+	done  chan struct{} // one token for each that is fulfilled, and not yet forgotten
 
 	claimTurn, beatTurn turn
 	lastClaim           atomic.Pointer[error] // how it ended; nil: well
@@ -46,7 +48,7 @@ type Consumer struct {
 // NewConsumer returns a consumer of q. It claims only while the channel that open
 // returns is closed, which is how the rest of the program says that it can work.
 func NewConsumer(q *Queue, open func() <-chan struct{}) *Consumer {
-	c := &Consumer{Queue: q, open: open, slots: make(chan struct{}, q.cfg.Concurrency)}
+	c := &Consumer{Queue: q, open: open, slots: make(chan struct{}, q.cfg.Concurrency), done: make(chan struct{}, q.cfg.Concurrency)}
 	for range q.cfg.Concurrency {
 		c.slots <- struct{}{}
 	}
@@ -64,9 +66,11 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		instance := c.newInstance()
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
-			log:  c.log.With("instance", instance),
-			hand: hand{held: map[string]int{}},
+			log:   c.log.With("instance", instance),
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)),
 		}
+		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.noteStarts)
+		s.settlements = groupcommit.New(itself[*settlement], mostMessages, s.sendSettlements)
 		s.serve(ctx, work)
 	}
 	return nil
@@ -161,10 +165,16 @@ func (s *session) claim(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.plenty { // why wait, then
+		if taken, err := s.fillSlots(ctx); taken > 0 || err != nil {
+			return err
+		}
+	}
 	if s.takeSlots(1) == 0 {
 		return nil
 	}
-	payload, err := s.blockingMove(ctx)
+	l := emptiest(s.lanes)
+	payload, err := s.blockingMove(ctx, l)
 	if err != nil {
 		s.freeSlots(1)
 		if errors.Is(err, redis.Nil) {
@@ -176,7 +186,7 @@ func (s *session) claim(ctx context.Context) error {
 		return s.failed(ctx, err)
 	}
 	crash.At("claimed")
-	s.dispatch(payload)
+	s.dispatch(l, payload)
 	_, err = s.fillSlots(ctx)
 	return err
 }
@@ -193,31 +203,33 @@ func (s *session) claimInFullRedis(ctx context.Context, refusal error) error {
 
 // blockingMove outlives ctx: a BLMOVE that is given up has moved its message all
 // the same. It ends by itself.
-func (s *session) blockingMove(ctx context.Context) (string, error) {
+func (s *session) blockingMove(ctx context.Context, l *lane) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockFor+blockSlack)
 	defer cancel()
 	node, err := master(ctx, s.rdb.blocking, s.keys.Queue())
 	if err != nil {
 		return "", err
 	}
-	return node.BLMove(ctx, s.keys.Queue(), s.keys.Processing(s.instance), "RIGHT", "LEFT", blockFor).Result()
+	return node.BLMove(ctx, s.keys.Queue(), l.key, "RIGHT", "LEFT", blockFor).Result()
 }
 
-// fillSlots takes as many messages as there are slots free, without waiting, and says
-// how many it got.
+// fillSlots takes as many messages as there are slots free, up to the length of a lane,
+// without waiting, and says how many it got.
 func (s *session) fillSlots(ctx context.Context) (int, error) {
-	free := s.takeSlots(cap(s.slots))
+	free := s.takeSlots(laneLength)
 	if free == 0 || ctx.Err() != nil {
 		s.freeSlots(free)
 		return 0, nil
 	}
-	payloads, err := s.move(context.WithoutCancel(ctx), free)
+	l := emptiest(s.lanes)
+	payloads, err := s.move(context.WithoutCancel(ctx), l, free)
+	s.plenty = len(payloads) == free
 	if err != nil {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
 	}
 	for _, payload := range payloads {
-		s.dispatch(payload)
+		s.dispatch(l, payload)
 	}
 	s.freeSlots(free - len(payloads))
 	return len(payloads), nil
@@ -236,14 +248,14 @@ func (s *session) failed(ctx context.Context, err error) error {
 	return errors.Join(err, s.adoptStrays(ctx))
 }
 
-func (s *session) move(ctx context.Context, limit int) ([]string, error) {
+func (s *session) move(ctx context.Context, l *lane, limit int) ([]string, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	node, err := master(ctx, s.rdb.control, s.keys.Queue())
 	if err != nil {
 		return nil, err
 	}
-	return claimScript.Run(ctx, node, []string{s.keys.Queue(), s.keys.Processing(s.instance)}, limit, s.cfg.MaxMessageBytes).StringSlice()
+	return claimScript.Run(ctx, node, []string{s.keys.Queue(), l.key}, limit, s.cfg.MaxMessageBytes).StringSlice()
 }
 
 // takeSlots takes up to n of the free slots and says how many it got. Only the claim

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/groupcommit"
 	"fulfillment-worker/internal/logger"
 	"fulfillment-worker/internal/outage"
 
@@ -22,12 +23,14 @@ type Delivery struct {
 	Payload []byte // byte for byte what was queued
 
 	session *session
+	lane    *lane
 	digest  string
 
 	orderID       int64  // zero until Concerns has said
 	correlationID string // so, too
 	charged       int    // zero until Start has asked
 	started       int    // 1 once Start has noted it: the note is this delivery's to remove
+	released      bool   // its slot is
 }
 
 // Concerns says which order the message is about, for the dead letters, the events
@@ -56,20 +59,35 @@ func (d *Delivery) order() string {
 func (d *Delivery) Start(ctx context.Context) error {
 	s := d.session
 	err := outage.RideQuietly(ctx, s.log, "note the start of the work", isReply, func() error {
-		charged, err := s.run(ctx, startScript,
-			[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()},
-			s.instance, d.digest, d.order(), d.correlationID,
-		).Int()
+		charged, err := s.starts.Do(d)
 		if err == nil && charged < 0 {
 			return outage.Stop(ErrLeaseLost)
 		}
 		if err == nil {
-			d.charged, d.started = charged, 1
+			d.charged, d.started = int(charged), 1
 		}
 		return err
 	})
 	crash.At("started")
 	return err
+}
+
+// noteStarts notes all the starts that have gathered.
+func (s *session) noteStarts(calls []*groupcommit.Call[*Delivery, int64]) {
+	args := make([]any, 1, 1+3*len(calls))
+	args[0] = s.instance
+	for _, c := range calls {
+		d := c.Request
+		args = append(args, d.digest, d.order(), d.correlationID)
+	}
+	charged, err := s.run(context.Background(), startScript,
+		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}, args...,
+	).Int64Slice()
+	for i, c := range calls {
+		if c.Err = err; err == nil {
+			c.Answer = charged[i]
+		}
+	}
 }
 
 // Number counts the deliveries of the message that were charged, and this one. It

@@ -1,6 +1,9 @@
 package queue
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Keys names every Redis key of one queue. Nothing outside this file spells one.
 //
@@ -33,6 +36,27 @@ func (k Keys) Worker(instance string) string { return k.tag + ":worker:" + insta
 
 // Processing is the list of what an instance has in hand: newest left.
 func (k Keys) Processing(instance string) string { return k.tag + ":processing:" + instance }
+
+const (
+	// laneLength is how many messages are in hand for each list that an instance keeps.
+	// To remove one Redis goes through the list, which costs more the longer it is.
+	laneLength = 128
+
+	mostLanes = 32 // of any instance
+)
+
+// Lanes are the processing lists of an instance that has so many messages in hand at most:
+// that of [Keys.Processing], and others where one would be too long.
+func (k Keys) Lanes(instance string, concurrency int) []string {
+	lanes := []string{k.Processing(instance)}
+	for n := 1; n < min(mostLanes, (concurrency+laneLength-1)/laneLength); n++ {
+		lanes = append(lanes, lanes[0]+":"+strconv.Itoa(n))
+	}
+	return lanes
+}
+
+// allLanes are the lists that an instance may have, whatever it has in hand at most.
+func (k Keys) allLanes(instance string) []string { return k.Lanes(instance, mostLanes*laneLength) }
 
 // Pattern is a SCAN pattern that finds every key of the queue but the queue itself.
 func (k Keys) Pattern() string {

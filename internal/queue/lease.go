@@ -74,10 +74,9 @@ func (q *Queue) leave(ctx context.Context, instance string) (handedBack int, err
 	err = outage.RideQuietly(ctx, q.log, "leave", isReply, func() error {
 		for {
 			moved, err := q.run(ctx, leaveScript,
-				[]string{
-					q.keys.Workers(), q.keys.Worker(instance), q.keys.Processing(instance), q.keys.Queue(),
-					q.keys.Redelivered(), q.keys.Events(),
-				},
+				append([]string{
+					q.keys.Workers(), q.keys.Worker(instance), q.keys.Queue(), q.keys.Redelivered(), q.keys.Events(),
+				}, q.keys.allLanes(instance)...),
 				instance, leaveLimit,
 			).Int()
 			handedBack += moved

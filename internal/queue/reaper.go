@@ -194,10 +194,10 @@ func (r *Reaper) reap(ctx context.Context, instance string) error {
 	messages, charged, dead := 0, 0, 0
 	for {
 		result, err := r.run(ctx, reapScript,
-			[]string{
-				r.keys.Workers(), r.keys.Worker(instance), r.keys.Processing(instance), r.keys.Queue(),
+			append([]string{
+				r.keys.Workers(), r.keys.Worker(instance), r.keys.Queue(),
 				r.keys.Deliveries(), r.keys.Redelivered(), r.keys.Dead(), r.keys.Events(),
-			},
+			}, r.keys.allLanes(instance)...),
 			instance, reapLimit, r.cfg.MaxDeliveries, r.by, r.cfg.MaxMessageBytes,
 		).Int64Slice()
 		if err != nil {

@@ -277,7 +277,7 @@ func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 	k := b.keys
 	reap := func() []int64 {
 		result, err := script("reap.lua", []string{
-			k.Workers(), k.Worker("late-1"), k.Processing("late-1"), k.Queue(), k.Deliveries(), k.Redelivered(), k.Dead(), k.Events(),
+			k.Workers(), k.Worker("late-1"), k.Queue(), k.Deliveries(), k.Redelivered(), k.Dead(), k.Events(), k.Processing("late-1"),
 		}, "late-1", 2, 3, "reaper", 1000).Int64Slice()
 		must(t, err)
 		return result
@@ -292,8 +292,8 @@ func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 		"start.lua": {k.Workers(), k.Worker("late-1"), k.Deliveries(), k.Redelivered()},
 	} {
 		args := map[string][]any{"beat.lua": {"late-1", 60000}, "start.lua": {"late-1", "digest", "7", "c"}}[name]
-		if got, err := script(name, keys, args...).Int(); err != nil || got != -1 {
-			t.Errorf("%s returns %d, %v, want -1: it is condemned", name, got, err)
+		if got, err := script(name, keys, args...).Result(); err != nil || strings.Trim(fmt.Sprint(got), "[]") != "-1" {
+			t.Errorf("%s returns %v, %v, want -1: it is condemned", name, got, err)
 		}
 	}
 	if got, want := reap(), []int64{1, 0, 0, 0}; !slices.Equal(got, want) {

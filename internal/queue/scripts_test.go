@@ -33,7 +33,7 @@ func TestScriptHeaders(t *testing.T) {
 
 var (
 	// a parameter's line: number, name, type, meaning, and for a key what is done to it
-	parameter = regexp.MustCompile(`^-- (KEYS|ARGV)\[(\d+)\]  ([a-z_]+) +(list|zset|hash|set|stream|string|int|float) +(\S.*)$`)
+	parameter = regexp.MustCompile(`^-- (KEYS|ARGV)\[(\d+|i(?: \+ \d+)?)\] {2,6}([a-z_]+) +(list|zset|hash|set|stream|string|int|float) +(\S.*)$`)
 	keyUse    = regexp.MustCompile(`  ?\((read|written|appended|drained|removed)\)$`)
 	used      = regexp.MustCompile(`(?:KEYS|ARGV)\[(?:\d+|[^\]]*)\]|#KEYS|#ARGV|unpack\((?:KEYS|ARGV)`)
 	comment   = regexp.MustCompile(`(?m)--.*$`)
@@ -59,7 +59,7 @@ func headerFaults(name, source string) (faults []string) {
 	body := comment.ReplaceAllString(strings.Join(lines[len(header):], "\n"), "")
 
 	var declared []string
-	count := map[string]int{}
+	count, repeated := map[string]int{}, map[string]int{}
 	for _, line := range header {
 		m := parameter.FindStringSubmatch(line)
 		if m == nil {
@@ -70,7 +70,14 @@ func headerFaults(name, source string) (faults []string) {
 		}
 		kind, number, variable, meaning := m[1], m[2], m[3], m[5]
 		declared = append(declared, kind+"["+number+"]")
-		if count[kind]++; fmt.Sprint(count[kind]) != number {
+		if strings.HasPrefix(number, "i") { // as many more as there are
+			if repeated[kind]++; number != strings.TrimSuffix(fmt.Sprintf("i + %d", repeated[kind]-1), " + 0") {
+				fault("%s[%s] stands where the %d. of each group belongs", kind, number, repeated[kind])
+			}
+			if repeated[kind] == 1 {
+				declared = append(declared, "#"+kind)
+			}
+		} else if count[kind]++; fmt.Sprint(count[kind]) != number || repeated[kind] > 0 {
 			fault("%s[%s] stands where number %d belongs", kind, number, count[kind])
 		}
 		if (kind == "KEYS") != keyUse.MatchString(meaning) {
@@ -139,6 +146,8 @@ func TestScriptHeaders_seesWhatIsWrong(t *testing.T) {
 		{"a key that is not declared", "'LPOP', queue", "'LPOP', KEYS[2]", "the header declares"},
 		{"a number of two digits that is not declared", "'LPOP', queue", "'LPOP', ARGV[10]", "the header declares"},
 		{"a number that is worked out", "'LPOP', queue", "'LPOP', KEYS[limit]", "the header declares"},
+		{"a group out of order", "--\n-- Returns", "-- ARGV[i + 1]  name  string  of it\n--\n-- Returns", "of each group belongs"},
+		{"a number behind a group", "-- ARGV[1]", "-- ARGV[i]  name  string  of it\n-- ARGV[1]", "stands where number"},
 		{"all arguments at once", "return limit", "return #ARGV", "the header declares"},
 		{"a number that is spelt twice", "return limit", "return ARGV[1]", "twice"},
 		{"no type", "limit  int  most", "limit  most", "no declaration"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/groupcommit"
 	"fulfillment-worker/internal/outage"
 )
 
@@ -26,11 +27,15 @@ type session struct {
 	live     context.Context         // of the handlers; set by serve before the first claim
 	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
-	hand     hand
+
+	lanes       []*lane
+	starts      *groupcommit.Group[*Delivery, *Delivery, int64]
+	settlements *groupcommit.Group[*settlement, *settlement, []int64]
 
 	// confined to the claim loop
 	auditDue *time.Ticker
 	unsure   bool // a claim's outcome is unknown: audit before the next
+	plenty   bool // the last claim got all that it asked for: there may be more
 	paused   bool
 }
 
@@ -100,17 +105,25 @@ func (s *session) drain() {
 	}
 }
 
-// dispatch has a message handled that is in the own list. It uses up one slot
-// until the message is settled.
-func (s *session) dispatch(payload string) {
-	s.hand.take(payload)
+// dispatch has a message handled that is in that lane. It uses up one slot until the
+// message is settled.
+func (s *session) dispatch(l *lane, payload string) {
+	l.take(payload)
 	s.handlers.Go(func() {
-		defer s.freeSlots(1)
-		defer s.hand.drop(payload)
-		d := &Delivery{Payload: []byte(payload), session: s}
+		d := &Delivery{Payload: []byte(payload), session: s, lane: l}
 		d.digest = Digest(d.Payload)
+		defer l.drop(payload)
+		defer s.release(d)
 		s.settle(d, s.safely(d))
 	})
+}
+
+// release frees the slot of a delivery, unless that was done.
+func (s *session) release(d *Delivery) {
+	if !d.released {
+		d.released = true
+		s.freeSlots(1)
+	}
 }
 
 // safely calls the handler and turns a panic into an error, so that one bad message

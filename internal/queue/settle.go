@@ -112,13 +112,21 @@ func (s *session) settle(d *Delivery, err error) {
 	}
 }
 
+// ack forgets the message. Its order is fulfilled: the work on another may begin meanwhile.
+// Where Redis forgets nothing, no more messages than there are slots pile up so.
 func (s *session) ack(ctx context.Context, d *Delivery) {
-	_, _ = s.until(ctx, "acknowledge", ackScript, s.noted(), d.Payload, d.digest, d.started)
+	select {
+	case s.done <- struct{}{}:
+		defer func() { <-s.done }()
+		s.release(d)
+	default:
+	}
+	_, _ = s.until(ctx, "acknowledge", d, ackScript, s.noted(d), d.Payload, d.digest, d.started)
 }
 
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
-	result, err := s.until(ctx, "keep a dead letter", deadScript,
-		append(s.noted(), s.keys.Dead(), s.keys.Events()),
+	result, err := s.until(ctx, "keep a dead letter", d, deadScript,
+		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error))
 	if err == nil && result[0] == buried {
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
@@ -126,8 +134,8 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 }
 
 func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
-	_, err := s.until(ctx, "put a message off", putoffScript,
-		[]string{s.keys.Processing(s.instance), s.keys.Worker(s.instance), s.keys.Delayed()},
+	_, err := s.until(ctx, "put a message off", d, putoffScript,
+		[]string{d.lane.key, s.keys.Worker(s.instance), s.keys.Delayed()},
 		d.Payload, d.digest, d.started, w.after.Milliseconds())
 	if err == nil {
 		s.wakePromoter()
@@ -140,8 +148,8 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	_ = errors.As(why, &failure)
 	last := cmp.Or(failure.Last, Exhausted)
 	jitter := 0.8 + rand.Float64()*0.4
-	result, err := s.until(ctx, "let a message wait", retryScript,
-		append(s.noted(), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
+	result, err := s.until(ctx, "let a message wait", d, retryScript,
+		append(s.noted(d), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
 		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,
 		d.order(), d.correlationID, string(last), brief(why))
@@ -171,16 +179,17 @@ func brief(err error) string {
 
 // noted are the keys of all that is kept about a message in hand: itself, that it was
 // started, what it was charged, and whether its order may be taken over.
-func (s *session) noted() []string {
-	return []string{s.keys.Processing(s.instance), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}
+func (s *session) noted(d *Delivery) []string {
+	return []string{d.lane.key, s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}
 }
 
-// until runs a script again until Redis has answered it; that is safe, for each is
-// repeatable. (Of two identical copies in one list a second run may settle the other
+// until runs a script about a delivery again until Redis has answered it; that is safe, for
+// each is repeatable. (Of two identical copies in one list a second run may settle the other
 // one: they ask for the same.) It stops when the session ends, but not before one try.
-func (s *session) until(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) (answer []int64, err error) {
+func (s *session) until(ctx context.Context, name string, d *Delivery, script *redis.Script, keys []string, args ...any) (answer []int64, err error) {
+	request := &settlement{lane: d.lane, script: script, keys: keys, args: args}
 	err = outage.RideQuietly(ctx, s.log, name, isReply, func() (err error) {
-		answer, err = s.run(context.WithoutCancel(ctx), script, keys, args...).Int64Slice()
+		answer, err = s.settlements.Do(request)
 		return err
 	})
 	return answer, err

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- reap.lua: give what a dead worker held back to the front of the queue, first in
--- first out, and charge a delivery to what it had started.
+-- first out within each of its lists, and charge a delivery to what it had started.
 --
 -- KEYS[1]  workers      zset    who is registered, and until when         (written)
 -- KEYS[2]  worker       hash    describes the instance                    (removed)
--- KEYS[3]  processing   list    what the worker has in hand, newest left  (drained)
--- KEYS[4]  queue        list    waiting messages, oldest right            (appended)
--- KEYS[5]  deliveries   hash    digest to deliveries charged              (written)
--- KEYS[6]  redelivered  set     digests that may be taken over            (written)
--- KEYS[7]  dead         stream  dead letters                              (appended)
--- KEYS[8]  events       stream  what happened lately                      (appended)
+-- KEYS[3]  queue        list    waiting messages, oldest right            (appended)
+-- KEYS[4]  deliveries   hash    digest to deliveries charged              (written)
+-- KEYS[5]  redelivered  set     digests that may be taken over            (written)
+-- KEYS[6]  dead         stream  dead letters                              (appended)
+-- KEYS[7]  events       stream  what happened lately                      (appended)
+-- KEYS[i]  processing   list    what the worker has in hand, newest left; from i = 8 on  (drained)
 -- ARGV[1]  instance  string  who is presumed dead
 -- ARGV[2]  limit     int     most messages to move in one run
 -- ARGV[3]  max       int     deliveries that a message gets
@@ -23,13 +23,13 @@
 -- Atomic: the look at the lease, the sentence and the moves are one step to every
 --   other client. The first run condemns the instance (its deadline becomes 0), so
 --   that no beat brings it back while later runs move the rest. The registration
---   goes only with an empty list. A message is charged before it moves and moves in
+--   goes only with empty lists. A message is charged before it moves and moves in
 --   one command, so that a script that fails half way loses nothing.
 -- Bounded: at most limit moves.
 -- Repeatable: a second run moves nothing.
 
-local workers, worker, processing, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local deliveries, redelivered, dead, events = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local workers, worker, queue = KEYS[1], KEYS[2], KEYS[3]
+local deliveries, redelivered, dead, events = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local instance, limit, max, reaper = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local longest = tonumber(ARGV[5])
 
@@ -41,8 +41,8 @@ if not deadline or tonumber(deadline) > now then
 end
 redis.call('ZADD', workers, 0, instance)
 
--- bury makes a dead letter of the newest message in the list.
-local function bury(payload, digest, note, charged, reason, err)
+-- bury makes a dead letter of the newest message in a list.
+local function bury(processing, payload, digest, note, charged, reason, err)
   local order_id, correlation_id = string.match(note, '^%S+ (%S*) (.*)$')
   redis.call('XADD', dead, '*', 'payload', payload, 'reason', reason, 'error', err,
     'order_id', order_id or '', 'correlation_id', correlation_id or '', 'deliveries', charged, 'instance', instance)
@@ -54,15 +54,9 @@ local function bury(payload, digest, note, charged, reason, err)
 end
 
 local moved, started, buried = 0, 0, 0
-local more = 1
-while moved + buried < limit do
-  local payload = redis.call('LINDEX', processing, 0)
-  if not payload then
-    redis.call('DEL', worker)
-    redis.call('ZREM', workers, instance)
-    more = 0
-    break
-  end
+
+-- give gives back the newest message in a list.
+local function give(processing, payload)
   local digest = redis.sha1hex(payload)
   local note = redis.call('HGET', worker, 'order:' .. digest) -- there if its work had begun
   local charged = 0
@@ -72,16 +66,34 @@ while moved + buried < limit do
     started = started + 1
   end
   if charged >= max then
-    bury(payload, digest, note, charged, 'exhausted', 'its worker died')
+    bury(processing, payload, digest, note, charged, 'exhausted', 'its worker died')
     buried = buried + 1
   elseif #payload > longest then -- reading it may be what killed the worker
-    bury(payload, digest, '', charged, 'too_large', #payload .. ' bytes, more than ' .. longest)
+    bury(processing, payload, digest, '', charged, 'too_large', #payload .. ' bytes, more than ' .. longest)
     buried = buried + 1
   else
     redis.call('SADD', redelivered, digest)
     redis.call('LMOVE', processing, queue, 'LEFT', 'RIGHT')
     moved = moved + 1
   end
+end
+
+local more = 0
+for i = 8, #KEYS do
+  local processing = KEYS[i]
+  local payload = redis.call('LINDEX', processing, 0)
+  while payload and moved + buried < limit do
+    give(processing, payload)
+    payload = redis.call('LINDEX', processing, 0)
+  end
+  if payload then
+    more = 1
+    break
+  end
+end
+if more == 0 then
+  redis.call('DEL', worker)
+  redis.call('ZREM', workers, instance)
 end
 
 redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'reaped', 'instance', instance, 'by', reaper,

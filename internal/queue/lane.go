@@ -1,0 +1,64 @@
+package queue
+
+import (
+	"maps"
+	"sync"
+)
+
+// lane is one of the lists in which a worker keeps what it has in hand, and counts the
+// messages that the worker knows to be there. Two copies of one payload count as two.
+type lane struct {
+	key string
+
+	mu   sync.Mutex
+	held map[string]int
+	n    int
+}
+
+func newLanes(keys []string) (lanes []*lane) {
+	for _, key := range keys {
+		lanes = append(lanes, &lane{key: key, held: map[string]int{}})
+	}
+	return lanes
+}
+
+// emptiest is the lane that knows the fewest messages.
+func emptiest(lanes []*lane) *lane {
+	least := lanes[0]
+	for _, l := range lanes[1:] {
+		if l.size() < least.size() {
+			least = l
+		}
+	}
+	return least
+}
+
+func (l *lane) take(payload string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[payload]++
+	l.n++
+}
+
+func (l *lane) drop(payload string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n--
+	if l.held[payload]--; l.held[payload] == 0 {
+		delete(l.held, payload)
+	}
+}
+
+// size is how many messages are known.
+func (l *lane) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n
+}
+
+// snapshot is a copy of the counts.
+func (l *lane) snapshot() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.held)
+}

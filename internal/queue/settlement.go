@@ -1,0 +1,79 @@
+package queue
+
+import (
+	"context"
+
+	"fulfillment-worker/internal/groupcommit"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// mostMessages is how many messages one script or pipeline is about at most.
+const mostMessages = 512
+
+// settlement asks for what shall become of a message.
+type settlement struct {
+	lane   *lane
+	script *redis.Script
+	keys   []string
+	args   []any
+}
+
+// itself is the key of requests that never exclude each other.
+func itself[T any](request T) T { return request }
+
+// errand is a run of a script in a pipeline, for one settlement or for several acks.
+type errand struct {
+	*settlement
+	calls []*groupcommit.Call[*settlement, []int64]
+	reply *redis.Cmd
+}
+
+// sendSettlements sends all the settlements that have gathered in one round trip.
+func (s *session) sendSettlements(calls []*groupcommit.Call[*settlement, []int64]) {
+	ctx, cancel := bounded(context.Background())
+	defer cancel()
+	errands := bundle(calls)
+	_, _ = s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error { // each has its own error
+		for _, e := range errands {
+			e.reply = e.script.EvalSha(ctx, p, e.keys, e.args...)
+		}
+		return nil
+	})
+	for _, e := range errands {
+		if redis.HasErrorPrefix(e.reply.Err(), "NOSCRIPT") { // Redis is new
+			e.reply = e.script.Eval(ctx, s.rdb.control, e.keys, e.args...)
+		}
+		e.answer()
+	}
+}
+
+// bundle makes one errand of all acks in a lane.
+func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand) {
+	acks := map[*lane]*errand{}
+	for _, c := range calls {
+		request := *c.Request
+		e := &errand{settlement: &request}
+		if request.script == ackScript {
+			if bundled := acks[request.lane]; bundled != nil {
+				bundled.args = append(bundled.args, request.args...)
+				bundled.calls = append(bundled.calls, c)
+				continue
+			}
+			acks[request.lane] = e
+		}
+		e.calls = append(e.calls, c)
+		errands = append(errands, e)
+	}
+	return errands
+}
+
+// answer gives each call what the script has answered about it.
+func (e *errand) answer() {
+	answer, err := e.reply.Int64Slice()
+	for i, c := range e.calls {
+		if c.Answer, c.Err = answer, err; err == nil && len(e.calls) > 1 {
+			c.Answer = answer[i : i+1]
+		}
+	}
+}
