@@ -12,17 +12,17 @@
 // # What this package never does
 //
 //   - It keeps no buffer: what was logged is out.
+//   - It reads no attribute of With again: what a logger was given is written
+//     as it was then.
 package logger
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -45,56 +45,15 @@ type Field struct {
 
 // MarshalJSON writes the entry as one flat object, its keys in a fixed order.
 func (e LogEntry) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	seen := make(map[string]bool, 5+len(e.Fields))
-	put := func(key string, value any) {
-		for seen[key] {
-			key = "field_" + key
-		}
-		seen[key] = true
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		b.Write(text(key))
-		b.WriteByte(':')
-		b.Write(encode(value))
-	}
-	put("timestamp", e.Timestamp.UTC().Format("2006-01-02T15:04:05.000000Z"))
-	put("level", e.Level)
-	put("service", e.Service)
-	put("message", e.Message)
-	put("correlation_id", e.CorrelationID)
+	l := newLine()
+	defer l.free()
+	l.begin(&e)
 	for _, f := range e.Fields {
-		put(f.Key, f.Value)
+		l.key(f.Key)
+		l.json = appendAny(l.json, f.Value)
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}
-
-func encode(value any) (out []byte) {
-	defer func() {
-		if p := recover(); p != nil { // a method of the value's
-			out = text(fmt.Sprintf("!PANIC: %v", p))
-		}
-	}()
-	switch v := value.(type) {
-	case error:
-		return text(v.Error())
-	case time.Duration:
-		return text(v.String())
-	}
-	out, err := json.Marshal(value)
-	if err != nil {
-		return text(fmt.Sprint(value))
-	}
-	return out
-}
-
-// text is s as a JSON string. A string always marshals.
-func text(s string) []byte {
-	out, _ := json.Marshal(s)
-	return out
+	l.json = append(l.json, '}')
+	return slices.Clone(l.json), nil
 }
 
 // New returns a logger that writes for one service to w the records of at least
@@ -103,18 +62,20 @@ func New(w io.Writer, service string, level slog.Leveler) *slog.Logger {
 	return slog.New(&handler{out: &output{w: w}, service: service, level: level})
 }
 
-type output struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
 // handler is a slog.Handler that makes a LogEntry of each record.
 type handler struct {
 	out     *output
 	service string
 	level   slog.Leveler
-	prefix  string  // the open groups, each with a dot behind it
-	fields  []Field // from WithAttrs
+	prefix  string    // the open groups, each with a dot behind it
+	given   []encoded // from WithAttrs
+}
+
+// encoded is a key and its value's JSON. Which prefix the key gets depends on
+// the keys before it, and so on the record.
+type encoded struct {
+	key  string
+	json []byte
 }
 
 // Enabled reports whether a record of that level is written.
@@ -124,39 +85,43 @@ func (h *handler) Enabled(_ context.Context, level slog.Level) bool {
 
 // Handle writes the record.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	about := subjectOf(ctx)
-	entry := LogEntry{
+	about := orderOf(ctx)
+	l := newLine()
+	defer l.free()
+	l.begin(&LogEntry{
 		Timestamp:     r.Time,
-		Level:         strings.ToLower(r.Level.String()),
+		Level:         word(r.Level),
 		Service:       h.service,
 		Message:       r.Message,
 		CorrelationID: about.correlationID,
-		Fields:        make([]Field, 0, 1+len(h.fields)+r.NumAttrs()),
-	}
+	})
 	if about.orderID != 0 {
-		entry.Fields = append(entry.Fields, Field{"order_id", about.orderID})
+		l.key("order_id")
+		l.json = strconv.AppendInt(l.json, about.orderID, 10)
 	}
-	entry.Fields = append(entry.Fields, h.fields...)
+	for _, e := range h.given {
+		l.key(e.key)
+		l.json = append(l.json, e.json...)
+	}
 	r.Attrs(func(a slog.Attr) bool {
-		entry.Fields = flatten(entry.Fields, h.prefix, a)
+		flatten(h.prefix, a, func(key string, value slog.Value) {
+			l.key(key)
+			l.json = appendValue(l.json, value)
+		})
 		return true
 	})
-	line, err := json.Marshal(entry)
-	if err != nil {
-		return err
-	}
-	h.out.mu.Lock()
-	defer h.out.mu.Unlock()
-	_, err = h.out.w.Write(append(line, '\n'))
-	return err
+	l.json = append(l.json, "}\n"...)
+	return h.out.write(l.json)
 }
 
 // WithAttrs returns a handler that adds the attributes to every record.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	more := *h
-	more.fields = append([]Field(nil), h.fields...)
+	more.given = slices.Clone(h.given)
 	for _, a := range attrs {
-		more.fields = flatten(more.fields, h.prefix, a)
+		flatten(h.prefix, a, func(key string, value slog.Value) {
+			more.given = append(more.given, encoded{key, appendValue(nil, value)})
+		})
 	}
 	return &more
 }
@@ -170,37 +135,66 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &more
 }
 
-// flatten appends the attribute; a group becomes fields with dotted keys.
-func flatten(fields []Field, prefix string, a slog.Attr) []Field {
+// word is the level in lower case.
+func word(level slog.Level) string {
+	switch level {
+	case slog.LevelDebug:
+		return "debug"
+	case slog.LevelInfo:
+		return "info"
+	case slog.LevelWarn:
+		return "warn"
+	case slog.LevelError:
+		return "error"
+	}
+	return strings.ToLower(level.String()) // one between these
+}
+
+// flatten puts the attribute; a group becomes fields with dotted keys.
+func flatten(prefix string, a slog.Attr, put func(key string, value slog.Value)) {
 	value := a.Value.Resolve()
 	if value.Kind() != slog.KindGroup {
-		if a.Equal(slog.Attr{}) {
-			return fields
+		if !a.Equal(slog.Attr{}) {
+			put(prefix+a.Key, value)
 		}
-		return append(fields, Field{prefix + a.Key, value.Any()})
+		return
 	}
 	if a.Key != "" {
 		prefix += a.Key + "."
 	}
 	for _, inner := range value.Group() {
-		fields = flatten(fields, prefix, inner)
+		flatten(prefix, inner, put)
 	}
-	return fields
 }
 
-type subjectKey struct{}
+type orderKey struct{}
 
-type subject struct {
+// orderContext says itself whose it is: one allocation, where WithValue makes two.
+type orderContext struct {
+	context.Context
 	orderID       int64
 	correlationID string
 }
 
-// WithOrder returns a context whose log lines carry the order's ids.
-func WithOrder(ctx context.Context, orderID int64, correlationID string) context.Context {
-	return context.WithValue(ctx, subjectKey{}, subject{orderID, correlationID})
+// Value returns the context itself for an orderKey.
+func (c *orderContext) Value(key any) any {
+	if key == (orderKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
-func subjectOf(ctx context.Context) subject {
-	s, _ := ctx.Value(subjectKey{}).(subject)
-	return s
+// WithOrder returns a context whose log lines carry the order's ids.
+func WithOrder(ctx context.Context, orderID int64, correlationID string) context.Context {
+	return &orderContext{ctx, orderID, correlationID}
+}
+
+// nobody's ids stand in lines about no order.
+var nobody orderContext
+
+func orderOf(ctx context.Context) *orderContext {
+	if c, ok := ctx.Value(orderKey{}).(*orderContext); ok {
+		return c
+	}
+	return &nobody
 }

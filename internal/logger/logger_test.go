@@ -209,6 +209,48 @@ func TestLogger_timestampIsUTC(t *testing.T) {
 	}
 }
 
+func TestLogger_writesMicroseconds(t *testing.T) {
+	t.Parallel()
+	for _, at := range []time.Time{
+		{},
+		time.Date(2026, 1, 31, 12, 0, 0, 999, time.UTC),
+		time.Date(2026, 1, 31, 12, 0, 0, 1000, time.UTC),
+		time.Date(2026, 1, 31, 23, 59, 59, 999999999, time.UTC),
+		time.Date(12026, 1, 31, 12, 0, 0, 0, time.UTC),
+	} {
+		var out bytes.Buffer
+		h := logger.New(&out, "shop", slog.LevelInfo).Handler()
+		if err := h.Handle(t.Context(), slog.NewRecord(at, slog.LevelInfo, "m", 0)); err != nil {
+			t.Fatal(err)
+		}
+		if want := at.Format(`{"timestamp":"2006-01-02T15:04:05.000000Z",`); !strings.HasPrefix(out.String(), want) {
+			t.Errorf("got %s, want it to begin with %s", out.String(), want)
+		}
+	}
+}
+
+// Other readers know how encoding/json escapes; the logger may do no more and no less.
+func TestLogger_escapesAsEncodingJSON(t *testing.T) {
+	t.Parallel()
+	texts := []string{"", "\xe2\x80", "a\u2028\u2029", "\U0001f69a", "\ufffd"}
+	for c := range 256 {
+		texts = append(texts, "a"+string([]byte{byte(c)})+"b", "a"+string(rune(c))+"b")
+	}
+	for _, text := range texts {
+		escaped, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf(`{"level":"info","service":"shop","message":%s,"correlation_id":%[1]s,"k%s:%[1]s}`, escaped, escaped[1:]) + "\n"
+		got := logged(t, slog.LevelInfo, func(l *slog.Logger) {
+			l.InfoContext(logger.WithOrder(t.Context(), 0, text), text, "k"+text, text)
+		})
+		if got != want {
+			t.Errorf("%q:\ngot  %swant %s", text, got, want)
+		}
+	}
+}
+
 func TestLogger_levels(t *testing.T) {
 	t.Parallel()
 	all := func(l *slog.Logger) { l.Debug("m"); l.Info("m"); l.Warn("m"); l.Error("m") }
@@ -293,6 +335,53 @@ func TestLogger_withDoesNotChangeItsParent(t *testing.T) {
 	want := head("info", "m", "") + `,"a":1,"x":1}` + "\n" + head("info", "m", "") + `,"a":1,"y":1}` + "\n" + head("info", "m", "") + `,"a":1}` + "\n"
 	if got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+}
+
+func TestLogger_withDoesNotChangeItsSiblings(t *testing.T) {
+	t.Parallel()
+	got := logged(t, slog.LevelInfo, func(l *slog.Logger) {
+		for i := range 8 { // whatever room a slice of so many has left
+			l = l.With(fmt.Sprint("a", i), i)
+			x := l.With("x", 1)
+			_ = l.With("y", 1)
+			x.Info("m")
+		}
+	})
+	if n := strings.Count(got, `,"x":1}`); n != 8 {
+		t.Errorf("%d lines have what their logger was given, want 8:\n%s", n, got)
+	}
+}
+
+// Which keys a line has already depends on its context, and With does not know it.
+func TestLogger_withMeetsTheIDsOfTheContext(t *testing.T) {
+	t.Parallel()
+	got := logged(t, slog.LevelInfo, func(l *slog.Logger) {
+		own := l.With("order_id", 1, "field_order_id", 2)
+		own.Info("m")
+		own.InfoContext(logger.WithOrder(t.Context(), 17, "c"), "m")
+		own.Info("m", "order_id", 3)
+	})
+	want := head("info", "m", "") + `,"order_id":1,"field_order_id":2}` + "\n" +
+		head("info", "m", "c") + `,"order_id":17,"field_order_id":1,"field_field_order_id":2}` + "\n" +
+		head("info", "m", "") + `,"order_id":1,"field_order_id":2,"field_field_order_id":3}` + "\n"
+	if got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+}
+
+// A context between is as good as the order's own, and a new order hides the old.
+func TestWithOrder_isInherited(t *testing.T) {
+	t.Parallel()
+	outer, cancel := context.WithCancel(logger.WithOrder(t.Context(), 17, "c"))
+	inner := logger.WithOrder(outer, 18, "d")
+	got := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.InfoContext(outer, "m"); l.InfoContext(inner, "m") })
+	want := head("info", "m", "c") + `,"order_id":17}` + "\n" + head("info", "m", "d") + `,"order_id":18}` + "\n"
+	if got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+	if cancel(); inner.Err() == nil {
+		t.Error("the end of the outer context does not reach the inner one")
 	}
 }
 

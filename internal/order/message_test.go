@@ -69,6 +69,7 @@ func TestDecode_acceptsWhatTheOrderAPISends(t *testing.T) {
 		{"fields that nobody knows", valid(`, "priority": "high", "tags": [1, null], "nested": {"order_id": "x"}`), time.Time{}},
 		{"an unknown field nested deeply", valid(`, "x": ` + nested(5000)), time.Time{}},
 		{"a field whose name differs in its capitals is another field", valid(`, "Order_ID": 18, "QUANTITY": "two"`), time.Time{}},
+		{"a field whose name has an escape is the same field", `{"order\u005fid": 17, "product_id": 3, "quantity": 2}`, time.Time{}},
 		{"of two fields with one name the last counts", `{"order_id": -1, "product_id": 3, "quantity": 2, "order_id": 17}`, time.Time{}},
 	}
 	for _, tt := range tests {
@@ -150,6 +151,8 @@ func TestDecode_refuses(t *testing.T) {
 		{"an id with a fraction", `{"order_id": 17, "product_id": 3.5, "quantity": 2}`, malformed, "product_id"},
 		{"an id that is a whole float", `{"order_id": 17.0, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
 		{"an id with an exponent", `{"order_id": 1e3, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
+		{"an id with a zero in front", `{"order_id": 017, "product_id": 3, "quantity": 2}`, malformed, ""},
+		{"an id that is a sign alone", `{"order_id": -, "product_id": 3, "quantity": 2}`, malformed, ""},
 		{"an id that is true", `{"order_id": true, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
 		{"an id that is an object", `{"order_id": {}, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
 		{"an id of 2 to the 63rd", `{"order_id": 9223372036854775808, "product_id": 3, "quantity": 2}`, malformed, "order_id"},
@@ -220,6 +223,9 @@ func check(tb testing.TB, payload []byte) {
 	if string(payload) != before {
 		tb.Errorf("the payload %s was changed", short(before))
 	}
+	if want, reason := understood(payload); m != want || !errors.Is(err, reason) {
+		tb.Errorf("Decode(%q) = %+v, %v, want %+v, %v", short(before), m, err, want, reason)
+	}
 	switch {
 	case err == nil && (m.OrderID < 1 || m.ProductID < 1 || m.Quantity < 1):
 		tb.Errorf("%+v is not valid, and there is no error", m)
@@ -231,6 +237,32 @@ func check(tb testing.TB, payload []byte) {
 	case errors.Is(err, order.ErrMalformed) == errors.Is(err, order.ErrInvalid):
 		tb.Errorf("the error %q has none of the two reasons, or both", err)
 	}
+}
+
+// understood is what encoding/json makes of a payload, without any haste.
+func understood(payload []byte) (m order.Message, reason error) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(payload, &fields) != nil || fields == nil {
+		return m, order.ErrMalformed
+	}
+	for name, into := range map[string]any{
+		"order_id": &m.OrderID, "product_id": &m.ProductID, "quantity": &m.Quantity, "correlation_id": &m.CorrelationID,
+	} {
+		if raw, ok := fields[name]; ok && json.Unmarshal(raw, into) != nil {
+			reason = order.ErrMalformed
+		}
+	}
+	var timestamp string
+	_ = json.Unmarshal(fields["timestamp"], &timestamp)
+	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00"} {
+		if t, err := time.Parse(layout, timestamp); err == nil {
+			m.Queued = t.UTC()
+		}
+	}
+	if reason == nil && (m.OrderID < 1 || m.ProductID < 1 || m.Quantity < 1) {
+		reason = order.ErrInvalid
+	}
+	return m, reason
 }
 
 // encode is the message as the Order API writes it.
@@ -305,6 +337,8 @@ func FuzzDecode(f *testing.F) {
 		valid(`, "correlation_id": "a\u0000\ud800"`), valid("") + valid(""), valid(`, "x": ` + nested(100)),
 		`{"order_id": 1e400, "product_id": -0, "quantity": 9223372036854775808}`,
 		strings.Repeat("[", 100000), "\ufeff" + valid(""), "\x00", " ", valid("") + "x", `{"order_id": 17.5}`, `{"order_id": 1e2}`,
+		`{"timestamp": "2026-01-31 2:00:00,5"}`, `{"timestamp":"2026-01-31T12:00:00\u002b01:00","correlation_id":"a<b>"}`,
+		`{"order_id":-0,"product_id":-01,"quantity":1}`, `{"order_id":1,"product_id":2,"quantity":3,}`, ` { "order_id" : 1 , "order_id" : "1" } `,
 		`{"ORDER_ID": 1, "order_id": null}`, "{\"order_id\": 1, \"\xff\": 2}", `{"timestamp": 5}`,
 	} {
 		f.Add([]byte(seed))
