@@ -24,10 +24,7 @@ local instance, limit = ARGV[1], tonumber(ARGV[2])
 local moved = 0
 for i = 6, #KEYS do
   local processing = KEYS[i]
-  while true do
-    if moved == limit then
-      return moved
-    end
+  while moved < limit do
     local payload = redis.call('LMOVE', processing, queue, 'LEFT', 'RIGHT')
     if not payload then
       break
@@ -35,6 +32,9 @@ for i = 6, #KEYS do
     redis.call('SADD', redelivered, redis.sha1hex(payload))
     moved = moved + 1
   end
+end
+if moved == limit then
+  return moved
 end
 redis.call('DEL', worker)
 if redis.call('ZREM', workers, instance) == 1 then

@@ -78,22 +78,21 @@ local function give(processing, payload)
   end
 end
 
-local more = 0
 for i = 8, #KEYS do
   local processing = KEYS[i]
-  local payload = redis.call('LINDEX', processing, 0)
-  while payload and moved + buried < limit do
+  while moved + buried < limit do
+    local payload = redis.call('LINDEX', processing, 0)
+    if not payload then
+      break
+    end
     give(processing, payload)
-    payload = redis.call('LINDEX', processing, 0)
-  end
-  if payload then
-    more = 1
-    break
   end
 end
-if more == 0 then
+local more = 1
+if moved + buried < limit then
   redis.call('DEL', worker)
   redis.call('ZREM', workers, instance)
+  more = 0
 end
 
 redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'reaped', 'instance', instance, 'by', reaper,
