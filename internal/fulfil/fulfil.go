@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -83,7 +84,7 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, payload []byte) erro
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
-	f.Log.InfoContext(ctx, fmt.Sprintf("Processing order %d", m.OrderID), "delivery", d.Number())
+	f.Log.InfoContext(ctx, "Processing order "+strconv.FormatInt(m.OrderID, 10), "delivery", d.Number())
 	start := time.Now()
 	if err := f.work(ctx, m); err != nil {
 		return err
@@ -144,7 +145,7 @@ func (f *Fulfiller) finish(ctx context.Context, id int64, token db.Token, start 
 	err := f.Orders.Finish(ctx, id, token)
 	switch {
 	case err == nil:
-		f.Log.InfoContext(ctx, fmt.Sprintf("Order %d fulfilled", id), "processing_duration_ms", took.Milliseconds())
+		f.Log.InfoContext(ctx, "Order "+strconv.FormatInt(id, 10)+" fulfilled", "processing_duration_ms", took.Milliseconds())
 	case errors.Is(err, order.ErrFulfilled):
 		f.Log.WarnContext(ctx, "Order was fulfilled by its new holder, nothing changed")
 		return nil

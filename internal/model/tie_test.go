@@ -327,7 +327,7 @@ var reality = map[string]func(*twin, State, int){
 	"start:": func(w *twin, before State, n int) {
 		m := before.Workers[n/maxSlots].Hand[n%maxSlots].Message
 		refused := w.Workers[n/maxSlots].Hand[n%maxSlots] == Delivery{}
-		w.want("start", w.script("start", n/maxSlots, w.about(m))[0] < 0, refused)
+		w.want("start", slices.Contains(w.script("start", n/maxSlots, w.about(m)), -1), refused)
 	},
 	"the work succeeds:": nothing,
 	"THE WORK FAILS:":    nothing,
@@ -426,6 +426,8 @@ func settle(script string) func(*twin, State, int) {
 		with := w.about(d.Message)
 		if d.Noted {
 			with["started"] = 1
+		} else {
+			with["note"] = ""
 		}
 		w.script(script, n/maxSlots, with)
 	}
@@ -439,7 +441,11 @@ type args map[string]any
 func payload(m Message) string { return "message " + string(m) }
 
 func (w *twin) about(m Message) args {
-	return args{"payload": payload(m), "digest": queue.Digest([]byte(payload(m))), "order_id": w.ids[m.order()]}
+	digest := queue.Digest([]byte(payload(m)))
+	return args{
+		"payload": payload(m), "digest": digest, "order_id": w.ids[m.order()],
+		"note": "order:" + digest, "about": fmt.Sprint(w.ids[m.order()], " c"),
+	}
 }
 
 var parameter = regexp.MustCompile(`(?m)^-- (KEYS|ARGV)\[[^\]]+\] +([a-z_]+) `)

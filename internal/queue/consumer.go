@@ -67,7 +67,7 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)),
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), claimed: make(chan claimed),
 		}
 		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.noteStarts)
 		s.settlements = groupcommit.New(itself[*settlement], mostMessages, s.sendSettlements)

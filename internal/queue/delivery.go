@@ -74,21 +74,27 @@ func (d *Delivery) Start(ctx context.Context) error {
 
 // noteStarts notes all the starts that have gathered.
 func (s *session) noteStarts(calls []*groupcommit.Call[*Delivery, int64]) {
-	args := make([]any, 1, 1+3*len(calls))
+	args := make([]any, 1, 1+2*len(calls))
 	args[0] = s.instance
 	for _, c := range calls {
 		d := c.Request
-		args = append(args, d.digest, d.order(), d.correlationID)
+		args = append(args, note(d.digest), d.order()+" "+d.correlationID)
 	}
 	charged, err := s.run(context.Background(), startScript,
 		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}, args...,
 	).Int64Slice()
 	for i, c := range calls {
-		if c.Err = err; err == nil {
+		switch c.Err = err; {
+		case len(charged) == len(calls):
 			c.Answer = charged[i]
+		case len(charged) == 1: // the lease is gone
+			c.Answer = charged[0]
 		}
 	}
 }
+
+// note is the field of the worker's hash that says that a message is being worked on.
+func note(digest string) string { return "order:" + digest }
 
 // Number counts the deliveries of the message that were charged, and this one. It
 // is known once Start has returned.

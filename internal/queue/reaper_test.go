@@ -291,7 +291,7 @@ func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 		"beat.lua":  {k.Workers(), k.Worker("late-1")},
 		"start.lua": {k.Workers(), k.Worker("late-1"), k.Deliveries(), k.Redelivered()},
 	} {
-		args := map[string][]any{"beat.lua": {"late-1", 60000}, "start.lua": {"late-1", "digest", "7", "c"}}[name]
+		args := map[string][]any{"beat.lua": {"late-1", 60000}, "start.lua": {"late-1", "order:digest", "7 c"}}[name]
 		if got, err := script(name, keys, args...).Result(); err != nil || strings.Trim(fmt.Sprint(got), "[]") != "-1" {
 			t.Errorf("%s returns %v, %v, want -1: it is condemned", name, got, err)
 		}

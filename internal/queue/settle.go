@@ -121,7 +121,11 @@ func (s *session) ack(ctx context.Context, d *Delivery) {
 		s.release(d)
 	default:
 	}
-	_, _ = s.until(ctx, "acknowledge", d, ackScript, s.noted(d), d.Payload, d.digest, d.started)
+	started := ""
+	if d.started == 1 {
+		started = note(d.digest)
+	}
+	_, _ = s.until(ctx, "acknowledge", d, ackScript, s.noted(d), d.Payload, started)
 }
 
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {

@@ -68,12 +68,10 @@ func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand)
 	return errands
 }
 
-// answer gives each call what the script has answered about it.
+// answer gives each call what the script has answered.
 func (e *errand) answer() {
 	answer, err := e.reply.Int64Slice()
-	for i, c := range e.calls {
-		if c.Answer, c.Err = answer, err; err == nil && len(e.calls) > 1 {
-			c.Answer = answer[i : i+1]
-		}
+	for _, c := range e.calls {
+		c.Answer, c.Err = answer, err
 	}
 }

@@ -5,11 +5,10 @@
 -- KEYS[2]  worker       hash  describes the instance                    (written)
 -- KEYS[3]  deliveries   hash  digest to deliveries charged              (written)
 -- KEYS[4]  redelivered  set   digests that may be taken over            (written)
--- ARGV[i]      payload  string  a message; for i = 1, 4, 7 and so on
--- ARGV[i + 1]  digest   string  of the payload
--- ARGV[i + 2]  started  int     1 if the work on this copy had begun
+-- ARGV[i]      payload  string  a message; for i = 1, 3, 5 and so on
+-- ARGV[i + 1]  note     string  of its work, for the worker's hash; "" if that had not begun
 --
--- Returns  array  for each message 1, or 0 if the worker does not hold it any more
+-- Returns  array  how many of them the worker held
 --
 -- Atomic: the messages and all that is kept about them go in one step.
 -- Bounded: by the number of messages.
@@ -17,23 +16,24 @@
 
 local processing, worker, deliveries, redelivered = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
-local answers, notes, gone = {}, {}, {}
-for i = 1, #ARGV, 3 do
-  local payload, digest, started = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-  if started == 1 then
-    notes[#notes + 1] = 'order:' .. digest
+local held, notes = {}, {}
+for i = 1, #ARGV, 2 do
+  local payload, note = ARGV[i], ARGV[i + 1]
+  if note ~= '' then
+    notes[#notes + 1] = note
   end
-  local held = redis.call('LREM', processing, -1, payload)
-  if held == 1 then
-    gone[#gone + 1] = digest
+  if redis.call('LREM', processing, '-1', payload) == 1 then
+    held[#held + 1] = payload
   end
-  answers[#answers + 1] = held
 end
 if #notes > 0 then
   redis.call('HDEL', worker, unpack(notes))
 end
-if #gone > 0 then
-  redis.call('HDEL', deliveries, unpack(gone))
-  redis.call('SREM', redelivered, unpack(gone))
+if redis.call('EXISTS', deliveries, redelivered) > 0 then -- which is seldom
+  for _, payload in ipairs(held) do
+    local digest = redis.sha1hex(payload)
+    redis.call('HDEL', deliveries, digest)
+    redis.call('SREM', redelivered, digest)
+  end
 end
-return answers
+return { #held }

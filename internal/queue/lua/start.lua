@@ -7,12 +7,11 @@
 -- KEYS[3]  deliveries   hash  digest to deliveries charged       (read)
 -- KEYS[4]  redelivered  set   digests that may be taken over     (written)
 -- ARGV[1]  instance  string  who starts
--- ARGV[i]      digest          string  of a payload; for i = 2, 5, 8 and so on
--- ARGV[i + 1]  order_id        int     for people who look
--- ARGV[i + 2]  correlation_id  string  for people who look
+-- ARGV[i]      note   string  of the work on a message, order:<digest>; for i = 2, 4, 6 and so on
+-- ARGV[i + 1]  about  string  its order's id and correlation id, for people who look
 --
--- Returns  array  for each message the deliveries charged so far, or -1 if the lease is
---                 gone and the work must not begin
+-- Returns  array  -1 if the lease is gone and the work must not begin; otherwise the
+--                 deliveries charged so far to each message, or nothing if there are none
 --
 -- Atomic: work never starts under a lease that a reaper has begun to act upon.
 -- Bounded: by the number of messages.
@@ -22,24 +21,25 @@ local workers, worker, deliveries, redelivered = KEYS[1], KEYS[2], KEYS[3], KEYS
 local instance = ARGV[1]
 
 local deadline = redis.call('ZSCORE', workers, instance)
-local gone = not deadline or tonumber(deadline) == 0
+if not deadline or tonumber(deadline) == 0 then
+  return { -1 }
+end
 
 local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-local answers, digests, notes = {}, {}, {}
-for i = 2, #ARGV, 3 do
-  local digest, order_id, correlation_id = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  digests[#digests + 1] = digest
-  notes[#notes + 1] = 'order:' .. digest
-  notes[#notes + 1] = now .. ' ' .. order_id .. ' ' .. correlation_id
-  answers[#answers + 1] = -1
-end
-if gone then
-  return answers
+local now = string.format('%.0f ', time[1] * 1000 + math.floor(time[2] / 1000))
+local notes = {}
+for i = 2, #ARGV, 2 do
+  local note, about = ARGV[i], ARGV[i + 1]
+  notes[i - 1], notes[i] = note, now .. about
 end
 redis.call('HSET', worker, unpack(notes))
-redis.call('SREM', redelivered, unpack(digests))
-for i, charged in ipairs(redis.call('HMGET', deliveries, unpack(digests))) do
-  answers[i] = tonumber(charged or 0)
+
+local charged = {}
+if redis.call('EXISTS', deliveries, redelivered) > 0 then -- which is seldom
+  for i = 1, #notes, 2 do
+    local digest = string.sub(notes[i], #'order:' + 1)
+    redis.call('SREM', redelivered, digest)
+    charged[#charged + 1] = tonumber(redis.call('HGET', deliveries, digest) or 0)
+  end
 end
-return answers
+return charged
