@@ -1,0 +1,212 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fulfillment-worker/internal/db"
+	"fulfillment-worker/internal/order"
+	"fulfillment-worker/internal/testenv"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// insertMany makes n orders in that state.
+func (b *bench) insertMany(status string, n int) (ids []int64) {
+	b.Helper()
+	rows, err := b.admin.Query(b.Context(), `
+		INSERT INTO orders (product_id, quantity, status) SELECT 1, 1, $1 FROM generate_series(1, $2) RETURNING id`, status, n)
+	must(b, err)
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		must(b, rows.Scan(&id))
+		ids = append(ids, id)
+	}
+	must(b, rows.Err())
+	return ids
+}
+
+// claimAll claims the orders at once and returns the tokens and errors.
+func claimAll(ctx context.Context, orders *db.Orders, ids []int64) ([]db.Token, []error) {
+	tokens, errs := make([]db.Token, len(ids)), make([]error, len(ids))
+	var all sync.WaitGroup
+	for i, id := range ids {
+		all.Go(func() { tokens[i], errs[i] = orders.Claim(ctx, id, "") })
+	}
+	all.Wait()
+	return tokens, errs
+}
+
+// count is how many orders are in that state.
+func (b *bench) count(status string) (n int) {
+	b.Helper()
+	must(b, b.admin.QueryRow(b.Context(), `SELECT count(*) FROM orders WHERE status = $1`, status).Scan(&n))
+	return n
+}
+
+func TestOrders_shareTransactions(t *testing.T) {
+	b := newBench(t)
+	ids := b.insertMany("pending", 300)
+	tokens, errs := claimAll(b.bounded(), b.orders, ids)
+	must(t, errors.Join(errs...))
+	transactions := map[db.Token]bool{} // the token names the one that made it
+	for _, token := range tokens {
+		transactions[token] = true
+	}
+	if n := len(transactions); n > len(ids)/3 {
+		t.Errorf("%d orders were claimed in %d transactions", len(ids), n)
+	}
+	var all errgroup.Group
+	for i, id := range ids {
+		all.Go(func() error { return b.orders.Finish(b.bounded(), id, tokens[i]) })
+	}
+	must(t, all.Wait())
+	if n := b.count("fulfilled"); n != len(ids) {
+		t.Errorf("%d orders are fulfilled, want %d", n, len(ids))
+	}
+	testenv.CheckContract(t, b.url)
+}
+
+// What one order has against its change is nobody else's error, whenever it says so.
+func TestOrders_oneAmongManyRefuses(t *testing.T) {
+	refuse := `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN IF NEW.quantity = 13 THEN RAISE EXCEPTION 'not this one'; END IF; RETURN NEW; END $$;`
+	tests := []struct{ name, trigger string }{
+		{"at once", `CREATE TRIGGER refuse BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION refuse()`},
+		{"when it is committed", `CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON orders DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW EXECUTE FUNCTION refuse()`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			ids := b.insertMany("pending", 100)
+			b.exec(refuse + tt.trigger)
+			_, err := b.admin.Exec(t.Context(), `ALTER TABLE orders DISABLE TRIGGER refuse;
+				UPDATE orders SET quantity = 13 WHERE id % 25 = 0; ALTER TABLE orders ENABLE TRIGGER refuse`)
+			must(t, err)
+			_, errs := claimAll(b.bounded(), b.orders, ids)
+			for i, id := range ids {
+				if refused := errs[i] != nil && strings.Contains(errs[i].Error(), "not this one"); refused != (id%25 == 0) {
+					t.Errorf("order %d got %v", id, errs[i])
+				}
+			}
+			if n := b.count("processing"); n != 96 {
+				t.Errorf("%d orders are processing, want 96", n)
+			}
+		})
+	}
+}
+
+// A row that somebody keeps locked holds up its own order, and no other for long.
+func TestOrders_oneAmongManyIsLocked(t *testing.T) {
+	b := newBench(t)
+	orders := openAt(t, testenv.WorkerURL(b.url), 5)
+	ids := b.insertMany("pending", 100)
+	locked := ids[50]
+	unlock := b.hold(`SELECT FROM orders WHERE quantity = 1 AND id = ` + itoa(locked) + ` FOR UPDATE`)
+	done := make(chan int64, len(ids))
+	for _, id := range ids {
+		go func() {
+			if _, err := orders.Claim(b.bounded(), id, ""); err != nil {
+				t.Errorf("order %d: %v", id, err)
+			}
+			done <- id
+		}()
+	}
+	for range len(ids) - 1 {
+		select {
+		case id := <-done:
+			if id == locked {
+				t.Error("the locked order is claimed")
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("a locked row holds up other orders")
+		}
+	}
+	unlock()
+	if id := <-done; id != locked {
+		t.Errorf("order %d came last, want the locked one", id)
+	}
+	testenv.CheckContract(t, b.url)
+}
+
+// Two who ask for one order at once never share a version: it would be a token for both.
+func TestOrders_oneOrderTwiceAmongMany(t *testing.T) {
+	b := newBench(t)
+	ids := b.insertMany("pending", 50)
+	tokens, errs := claimAll(b.bounded(), b.orders, append(ids, ids...))
+	for i, id := range ids {
+		first, second := errs[i], errs[i+len(ids)]
+		var inHand *order.InHandError
+		if (first == nil) == (second == nil) || !errors.As(errors.Join(first, second), &inHand) {
+			t.Errorf("order %d: got %v and %v, want one claim, and one that is told of it", id, first, second)
+		}
+		if winner := tokens[i] + tokens[i+len(ids)]; string(winner) != b.version(id) {
+			t.Errorf("order %d: the token is %q, the version %s", id, winner, b.version(id))
+		}
+	}
+}
+
+// Who gives up takes nobody's answer with him.
+func TestOrders_oneAmongManyGivesUp(t *testing.T) {
+	b := newBench(t)
+	ids := b.insertMany("pending", 100)
+	over, cancel := context.WithCancel(b.bounded())
+	cancel()
+	var all errgroup.Group
+	for i, id := range ids {
+		all.Go(func() error {
+			ctx := b.bounded()
+			if i%2 == 0 {
+				ctx = over
+			}
+			token, err := b.orders.Claim(ctx, id, "")
+			if err != nil {
+				return err // the one try that everybody has needs no patience
+			}
+			return b.orders.Finish(ctx, id, token)
+		})
+	}
+	must(t, all.Wait())
+	if n := b.count("fulfilled"); n != len(ids) {
+		t.Errorf("%d orders are fulfilled, want %d", n, len(ids))
+	}
+}
+
+// PostgreSQL must find the rows by their ids, however long the table is and whatever its
+// statistics say.
+func TestOrders_readNoWholeTable(t *testing.T) {
+	b := newBench(t)
+	b.exec(`INSERT INTO orders (product_id, quantity, status) SELECT 1, 1, 'fulfilled' FROM generate_series(1, 150000)`)
+	b.exec(`VACUUM ANALYZE orders`)
+	scans := func() (n int) {
+		must(t, b.admin.QueryRow(t.Context(), `SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'orders'`).Scan(&n))
+		return n
+	}
+	orders := openAt(t, testenv.WorkerURL(b.url), 2)
+	orders.Close() // its looks at the table count, too
+	before := scans()
+	orders = openAt(t, testenv.WorkerURL(b.url), 2)
+	for range 12 { // PostgreSQL makes a plan of its own for the first five
+		ids := b.insertMany("pending", 1000)
+		tokens, errs := claimAll(b.bounded(), orders, ids)
+		must(t, errors.Join(errs...))
+		var all errgroup.Group
+		for i, id := range ids {
+			all.Go(func() error { return orders.Finish(b.bounded(), id, tokens[i]) })
+		}
+		must(t, all.Wait())
+	}
+	orders.Close() // which lets PostgreSQL count
+	if n := scans() - before; n > 0 {
+		t.Errorf("%d times the whole table was read", n)
+	}
+}
+
+func itoa(id int64) string { return strconv.FormatInt(id, 10) }
