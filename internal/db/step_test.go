@@ -109,7 +109,8 @@ func TestOrders_oneAmongManyIsLocked(t *testing.T) {
 	orders := openAt(t, testenv.WorkerURL(b.url), 5)
 	ids := b.insertMany("pending", 100)
 	locked := ids[50]
-	unlock := b.hold(`SELECT FROM orders WHERE quantity = 1 AND id = ` + itoa(locked) + ` FOR UPDATE`)
+	unlock := sync.OnceFunc(b.hold(`SELECT FROM orders WHERE id = ` + strconv.FormatInt(locked, 10) + ` FOR UPDATE`))
+	defer unlock()
 	done := make(chan int64, len(ids))
 	for _, id := range ids {
 		go func() {
@@ -209,5 +210,3 @@ func TestOrders_readNoWholeTable(t *testing.T) {
 		t.Errorf("%d times the whole table was read", n)
 	}
 }
-
-func itoa(id int64) string { return strconv.FormatInt(id, 10) }
