@@ -1,13 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"fulfillment-worker/internal/rig"
@@ -45,14 +39,14 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	}
 	defer monitor.close()
 
-	before, err := b.consumed(ctx, w)
+	before, err := b.used(ctx, w.PID())
 	if err != nil {
 		return err
 	}
 	if !sleep(ctx, idleFor) {
 		return ctx.Err()
 	}
-	after, err := b.consumed(ctx, w)
+	after, err := b.used(ctx, w.PID())
 	if err != nil {
 		return err
 	}
@@ -60,7 +54,7 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	i := &idle{
 		Seconds:  took,
 		Commands: float64(after.commands-before.commands-1) / took, // INFO counts itself once it has answered
-		CPU:      (after.cpu - before.cpu) / took,
+		CPU:      (after.system - before.system) / took,
 		RSS:      memory(w.PID()),
 	}
 	i.Sent, i.ByName = monitor.between(took)
@@ -74,46 +68,4 @@ func (i *idle) print() {
 	say("  Redis ran %.2f commands a second, those in scripts included (INFO, total_commands_processed)", i.Commands)
 	say("  the worker sent %.2f commands a second (MONITOR): %s", i.Sent, frequencies(i.ByName))
 	say("  CPU %.2f %% of a core (/proc/<pid>/stat), RSS %.1f MB", i.CPU*100, i.RSS)
-}
-
-// consumption is what was used up to that time.
-type consumption struct {
-	at       time.Time
-	commands int     // that Redis has run
-	cpu      float64 // seconds that the worker has had a core
-}
-
-func (b *bench) consumed(ctx context.Context, w *rig.Worker) (c consumption, err error) {
-	c.at = time.Now()
-	if c.cpu, err = cpuSeconds(w.PID()); err != nil {
-		return c, err
-	}
-	stats, err := b.info(ctx, "stats")
-	if err != nil {
-		return c, err
-	}
-	c.commands, err = strconv.Atoi(stats["total_commands_processed"])
-	return c, err
-}
-
-// cpuSeconds is the time that a process has had on a core. The kernel counts it to
-// user programs in hundredths of a second.
-func cpuSeconds(pid int) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // a name may hold anything
-	if len(fields) < 13 {
-		return 0, errors.New("/proc tells no times")
-	}
-	user, userErr := strconv.ParseFloat(fields[11], 64)
-	system, systemErr := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100, errors.Join(userErr, systemErr)
-}
-
-// memory is the resident memory of a process in MB, of a million bytes each.
-func memory(pid int) float64 {
-	kb, _ := strconv.ParseFloat(strings.TrimSuffix(procField(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"), " kB"), 64)
-	return kb * 1024 / 1e6
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -34,6 +35,8 @@ var sections = []struct {
 }
 
 func main() {
+	full := flag.Bool("full", false, "every system, every number in hand, all orders: an hour rather than minutes")
+	limit := flag.Int("orders", math.MaxInt, "no more orders in any cell, for a trial")
 	only := flag.String("only", "", "measure only these, with commas between: "+strings.Join(names(), ","))
 	file := flag.String("json", "", "write the figures to this file, too")
 	flag.Parse()
@@ -50,7 +53,7 @@ func main() {
 	ctx, gone := signal.NotifyContext(context.Background(), syscall.SIGPIPE, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err = run(ctx, chosen, *file)
+	err = measure(ctx, chosen, *full, *limit, *file)
 	interrupted := ctx.Err() != nil
 	stop()
 	gone()
@@ -85,13 +88,14 @@ func choose(only string) ([]string, error) {
 	return chosen, nil
 }
 
-func run(ctx context.Context, chosen []string, file string) error {
+func measure(ctx context.Context, chosen []string, full bool, limit int, file string) error {
 	begin := time.Now()
 	b, err := newBench(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.close()
+	b.full, b.limit = full, limit
 	if err := b.describe(ctx); err != nil {
 		return err
 	}

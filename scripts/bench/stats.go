@@ -19,8 +19,11 @@ func spread(of []time.Duration) distribution {
 	return distribution{sorted[0], rank(50), rank(90), rank(99), sorted[len(sorted)-1]}
 }
 
-// median is the middle one of an odd number of values.
-func median(of []float64) float64 { return slices.Sorted(slices.Values(of))[len(of)/2] }
+// median is the middle value, or the mean of the two in the middle.
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
