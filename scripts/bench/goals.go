@@ -54,7 +54,10 @@ func (r *report) ratios() (all []figure) {
 }
 
 func (r *report) idleFigures() (all []figure) {
-	if i := r.Idle; i != nil {
+	for _, i := range r.Idle {
+		if i.System != "worker" {
+			continue
+		}
 		all = append(all,
 			figure{"idle, Redis commands, in scripts too", fmt.Sprintf("%.2f /s", i.Commands), "at most 10 /s", i.Commands <= 10},
 			figure{"idle, Redis commands sent", fmt.Sprintf("%.2f /s", i.Sent), "", false},
@@ -62,7 +65,12 @@ func (r *report) idleFigures() (all []figure) {
 			figure{"idle, resident memory", fmt.Sprintf("%.1f MB", i.RSS), "below 40 MB", i.RSS < 40})
 	}
 	if p := r.Pickup; p != nil {
-		all = append(all, figure{"pick-up when idle, p50 / p99 / max", fmt.Sprintf("%.2f / %.2f / %.2f ms", p.P50, p.P99, p.Max), "", false})
+		all = append(all,
+			figure{"pick-up when idle, p50 / p99 / max", fmt.Sprintf("%.2f / %.2f / %.2f ms", p.Logged.P50, p.Logged.P99, p.Logged.Max), "", false},
+			figure{
+				"from LPUSH to fulfilment when idle, p99", fmt.Sprintf("%.2f ms", p.Worker.P99),
+				fmt.Sprintf("the plain loop's %.2f ms", p.Plain.P99), p.Worker.P99 <= p.Plain.P99,
+			})
 	}
 	return all
 }

@@ -32,6 +32,9 @@ var sections = []struct {
 	{"concurrent", (*bench).measureConcurrent},
 	{"kills", (*bench).measureKills},
 	{"throughput", (*bench).measureThroughput},
+	{"latency", (*bench).measureLatency},
+	{"allocations", (*bench).measureAllocations},
+	{"growth", (*bench).measureGrowth},
 }
 
 func main() {

@@ -5,58 +5,105 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"fulfillment-worker/internal/rig"
 )
 
-const pickups = 500
-
-// pickup is how long an order waits for a worker that has nothing else to do.
+// pickup is how long an order takes that finds a system with nothing else to do.
 type pickup struct {
-	Orders int     `json:"orders"`
-	P50    float64 `json:"p50_ms"`
-	P99    float64 `json:"p99_ms"`
-	Max    float64 `json:"max_ms"`
+	Orders int    `json:"orders"` // of each system
+	Logged waited `json:"worker_to_log_line"`
+	Worker waited `json:"worker_to_fulfilment"`
+	Plain  waited `json:"plain_to_fulfilment"`
 }
 
+// measurePickup lets the worker and the plain loop wait beside each other, and sends an
+// order to the one and to the other in turns, so that whatever else the machine does meets
+// both.
 func (b *bench) measurePickup(ctx context.Context) error {
-	lines := make(chan rig.Line, 100)
+	n := 600
+	if b.full {
+		n = 5000
+	}
+	if err := b.clear(ctx); err != nil {
+		return err
+	}
+	const inHand = 10 // the worker's default
+	lines := make(chan rig.Line, 10*n)
 	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
 	if err != nil {
 		return err
 	}
 	defer w.Stop()
-	var waits []time.Duration
-	for range pickups {
-		wait, err := b.pickUpOne(ctx, lines)
-		if err != nil {
+	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: inHand})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	ids, err := b.insert(ctx, 2*n)
+	if err != nil {
+		return err
+	}
+	sent := map[int64]time.Time{}
+	for i, id := range ids {
+		queue := []string{"bench_pickup", plainQueue}[i%2]
+		// At moments that have nothing to do with the systems' own turns.
+		if !sleep(ctx, 4*time.Millisecond+rand.N(8*time.Millisecond)) {
+			return ctx.Err()
+		}
+		sent[id] = time.Now()
+		if err := b.rdb.LPush(ctx, queue, message(id)).Err(); err != nil {
 			return err
 		}
-		waits = append(waits, wait)
 	}
-	d := spread(waits)
-	p := &pickup{pickups, ms(d.p50), ms(d.p99), ms(d.max)}
+	if err := b.awaitAll(ctx); err != nil {
+		return err
+	}
+	p := &pickup{Orders: n}
+	if p.Worker, p.Plain, err = b.fulfilments(ctx, sent, ids[0]%2); err != nil {
+		return err
+	}
+	if p.Logged, err = beginnings(ctx, lines, sent, n); err != nil {
+		return err
+	}
 	b.report.Pickup = p
-	say("\npickup: %d orders, one at a time, from just before LPUSH to the log line \"Processing order N\"", p.Orders)
-	say("  p50 %.2f ms, p99 %.2f ms, max %.2f ms; the claimed row is committed by then", p.P50, p.P99, p.Max)
+	p.print()
 	return nil
 }
 
-// pickUpOne comes at a moment that has nothing to do with the worker's own turns.
-func (b *bench) pickUpOne(ctx context.Context, lines <-chan rig.Line) (time.Duration, error) {
-	if !sleep(ctx, 10*time.Millisecond+rand.N(20*time.Millisecond)) {
-		return 0, ctx.Err()
-	}
-	ids, sent, err := b.order(ctx, "bench_pickup", 1)
+func (p *pickup) print() {
+	say("\npickup: %d orders each for the worker and the plain loop, in turns, some 8 ms apart; without work", p.Orders)
+	say("  the worker, from LPUSH to the log line \"Processing order N\", before which the claim is committed: %v", p.Logged)
+	say("  the worker, from LPUSH to the beginning of the transaction that fulfils it: %v", p.Worker)
+	say("  the plain loop, the same: %v", p.Plain)
+}
+
+// fulfilments are the waits until updated_at, of the two systems.
+func (b *bench) fulfilments(ctx context.Context, sent map[int64]time.Time, ofWorker int64) (worker, plain waited, err error) {
+	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders`)
 	if err != nil {
-		return 0, err
+		return worker, plain, err
 	}
-	about := func(e rig.Event) func(rig.Line) bool {
-		return func(l rig.Line) bool { return l.Event() == e && l.OrderID == ids[0] }
+	var id int64
+	var at time.Time
+	var waits [2][]time.Duration
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		waits[id%2] = append(waits[id%2], at.Sub(sent[id]))
+		return nil
+	})
+	return waitedFor(waits[ofWorker]), waitedFor(waits[1-ofWorker]), err
+}
+
+// beginnings are the waits until n lines of a log that say that work begins.
+func beginnings(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time, n int) (waited, error) {
+	var waits []time.Duration
+	for range n {
+		begun, err := await(ctx, lines, func(l rig.Line) bool { return l.Event() == rig.Processing })
+		if err != nil {
+			return waited{}, err
+		}
+		waits = append(waits, begun.Time.Sub(sent[begun.OrderID]))
 	}
-	begun, err := await(ctx, lines, about(rig.Processing))
-	if err != nil {
-		return 0, err
-	}
-	_, err = await(ctx, lines, about(rig.Fulfilled))
-	return begun.Time.Sub(sent), err
+	return waitedFor(waits), nil
 }

@@ -8,13 +8,16 @@ import (
 
 // report is all figures of one run; what was not measured is absent.
 type report struct {
-	Machine    machine     `json:"machine"`
-	Seconds    float64     `json:"seconds"`
-	Idle       *idle       `json:"idle,omitempty"`
-	Pickup     *pickup     `json:"pickup,omitempty"`
-	Concurrent *concurrent `json:"concurrent,omitempty"`
-	Kills      *kills      `json:"kills,omitempty"`
-	Runs       runs        `json:"runs,omitempty"`
+	Machine     machine       `json:"machine"`
+	Seconds     float64       `json:"seconds"`
+	Idle        []idle        `json:"idle,omitempty"`
+	Pickup      *pickup       `json:"pickup,omitempty"`
+	Concurrent  *concurrent   `json:"concurrent,omitempty"`
+	Kills       *kills        `json:"kills,omitempty"`
+	Runs        runs          `json:"runs,omitempty"`
+	Latency     []latency     `json:"latency,omitempty"`
+	Allocations []allocations `json:"allocations,omitempty"`
+	Queued      []queued      `json:"queued,omitempty"`
 }
 
 // runs are some of a report's.

@@ -40,6 +40,7 @@ func throughputCells(full bool) []cell {
 		{System: "worker", InHand: 1024, Orders: orders, runs: 3},
 		{System: "batch", Orders: 2 * orders, runs: 3},
 		{System: "set-based", Orders: 2 * orders, runs: 1},
+		{System: "pgbench", InHand: 64, Orders: orders, runs: 1},
 		{System: "redis-alone", Orders: 2 * orders, runs: 1},
 	}
 }
@@ -78,6 +79,9 @@ func fullCells() []cell {
 	for _, ceiling := range []string{"batch", "set-based", "redis-alone"} {
 		all = append(all, cell{System: ceiling, Orders: 5 * orders, runs: 5})
 	}
+	for _, clients := range []int{1, 10, 64} {
+		all = append(all, cell{System: "pgbench", InHand: clients, Orders: orders, runs: 3})
+	}
 	return all
 }
 
@@ -85,7 +89,12 @@ func fullCells() []cell {
 // machine does meets all of them.
 func (b *bench) measureThroughput(ctx context.Context) error {
 	say("\nthroughput: orders without work, median [and range]; %d connections to PostgreSQL for each peer, the default for the worker", connections)
-	return b.repeat(ctx, "throughput", throughputCells(b.full), b.measure)
+	return b.repeat(ctx, "throughput", throughputCells(b.full), func(ctx context.Context, c cell) (run, error) {
+		if c.System == "pgbench" {
+			return b.pgbench(ctx, c)
+		}
+		return b.measure(ctx, c)
+	})
 }
 
 // repeat runs each cell as often as it says, and reports its figures after its last run.

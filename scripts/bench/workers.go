@@ -43,6 +43,9 @@ func (b *bench) open(ctx context.Context, c cell, first int64) (*running, error)
 // openWorkers starts workers of that build in Dir of the rig, and waits until each has
 // joined and one of them has looked for lost orders, as they do at their start.
 func (b *bench) openWorkers(ctx context.Context, c cell, program string, settings ...string) (*running, error) {
+	if err := b.forgetWorkers(ctx, c.queueName()); err != nil {
+		return nil, err
+	}
 	w := &workers{bench: b, cell: c}
 	s := &running{release: w.release, drained: w.drained, stop: w.stop}
 	settings = append(settings, "QUEUE_NAME="+c.queueName(), "WORKER_CONCURRENCY="+strconv.Itoa(c.InHand))
@@ -62,6 +65,17 @@ func (b *bench) openWorkers(ctx context.Context, c cell, program string, setting
 		return nil, errors.Join(err, w.stop())
 	}
 	return s, nil
+}
+
+// forgetWorkers removes what earlier workers have left of themselves.
+func (b *bench) forgetWorkers(ctx context.Context, queueName string) error {
+	keys := b.rdb.Scan(ctx, 0, queue.NewKeys(queueName).Pattern(), 1000).Iterator()
+	for keys.Next(ctx) {
+		if err := b.rdb.Del(ctx, keys.Val()).Err(); err != nil {
+			return err
+		}
+	}
+	return keys.Err()
 }
 
 // joined asks Redis rather than the log: what is logged is part of what is measured.
