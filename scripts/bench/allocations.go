@@ -30,7 +30,7 @@ const counting = "counting-worker"
 // buildCounting builds a worker that tells its allocations. Nothing of that stands in its
 // sources: the compiler is given one file more.
 func (b *bench) buildCounting(ctx context.Context) error {
-	top, err := goTool(ctx, "", "list", "-m", "-f", "{{.Dir}}", "fulfillment-worker")
+	top, err := topOfModule(ctx)
 	if err != nil {
 		return err
 	}

@@ -16,11 +16,17 @@ import (
 )
 
 const (
-	sites        = 4 // groups of workers, each with a queue to itself
-	killsPerSite = 5
-	orderEvery   = 100 * time.Millisecond // at each site: two workers can bear it
-	workBefore   = 2 * time.Second        // of a victim, at least
+	sites      = 4                      // groups of workers, each with a queue to itself
+	orderEvery = 100 * time.Millisecond // at each site: two workers can bear it
+	workBefore = 2 * time.Second        // of a victim, at least
 )
+
+func (b *bench) killsPerSite() int {
+	if b.full {
+		return 5
+	}
+	return 1
+}
 
 // kills is how long the orders of a killed worker wait for another.
 type kills struct {
@@ -140,7 +146,7 @@ func (s *site) run(ctx context.Context) error {
 	defer stop()
 	fed := make(chan error, 1)
 	go func() { fed <- s.feed(feeding) }()
-	for len(s.deaths) < killsPerSite {
+	for len(s.deaths) < s.killsPerSite() {
 		d, err := s.killOne(ctx, "victim-"+strconv.Itoa(len(s.deaths)+1))
 		if err != nil {
 			return err

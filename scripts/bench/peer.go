@@ -32,21 +32,27 @@ type peer struct {
 	log   string // file of its complaints
 }
 
-// buildPeers builds scripts/bench/peers, which is a module of its own.
+// peersDir is a module of its own, below the top of this one.
+var peersDir = filepath.Join("scripts", "bench", "peers")
+
 func (b *bench) buildPeers(ctx context.Context) error {
-	top, err := goTool(ctx, "", "list", "-m", "-f", "{{.Dir}}", "fulfillment-worker")
+	top, err := topOfModule(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = goTool(ctx, filepath.Join(top, "scripts", "bench", "peers"), "build", "-o", b.rig.Dir(), ".")
+	_, err = goTool(ctx, filepath.Join(top, peersDir), "build", "-o", b.rig.Dir(), ".")
 	return err
 }
 
-// goTool runs go in a directory, as if nobody had set it up in any way.
+// topOfModule is the directory of this module's go.mod.
+func topOfModule(ctx context.Context) (string, error) {
+	return goTool(ctx, "", "list", "-m", "-f", "{{.Dir}}", "fulfillment-worker")
+}
+
+// goTool runs go in a directory.
 func goTool(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	cmd.Dir, cmd.Env = dir, goEnvironment()
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()
@@ -56,6 +62,11 @@ func goTool(ctx context.Context, dir string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// goEnvironment is as if nobody had set go up in any way.
+func goEnvironment() []string {
+	return append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
+}
+
 // where is on which servers a peer runs.
 type where struct{ redis, database string }
 
@@ -63,17 +74,17 @@ func (b *bench) here() where { return where{b.rig.Redis.Addr(), b.rig.DatabaseUR
 
 // startPeer runs a peer and waits until it is ready to begin with its orders.
 func (b *bench) startPeer(ctx context.Context, c cell, on where, first int64, args ...string) (*peer, error) {
-	p := &peer{words: make(chan string, 10), log: filepath.Join(b.rig.Dir(), c.System+".log")}
+	p := &peer{words: make(chan string, 10)}
 	p.cmd = exec.Command(filepath.Join(b.rig.Dir(), "peers"), append(args,
 		"-system", c.System, "-store", c.Store, "-in-hand", strconv.Itoa(max(1, c.InHand)),
 		"-first", strconv.FormatInt(first, 10), "-orders", strconv.Itoa(c.Orders),
 		"-connections", strconv.Itoa(connections), "-redis", on.redis, "-database", on.database)...)
-	log, err := os.Create(p.log)
+	log, err := os.CreateTemp(b.rig.Dir(), c.System+"-*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd.Stderr = log
+	p.cmd.Stderr, p.log = log, log.Name()
 	if p.say, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

@@ -1,19 +1,27 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
+	"time"
 )
 
 // report is all figures of one run; what was not measured is absent.
 type report struct {
 	Machine     machine       `json:"machine"`
+	Began       time.Time     `json:"began"`
+	Command     string        `json:"command"`
+	Full        bool          `json:"full"`
+	File        string        `json:"-"` // that it was read from
 	Seconds     float64       `json:"seconds"`
 	Idle        []idle        `json:"idle,omitempty"`
 	Pickup      *pickup       `json:"pickup,omitempty"`
 	Concurrent  *concurrent   `json:"concurrent,omitempty"`
 	Kills       *kills        `json:"kills,omitempty"`
+	Recovery    []recovery    `json:"recovery,omitempty"`
 	Runs        runs          `json:"runs,omitempty"`
 	Latency     []latency     `json:"latency,omitempty"`
 	Allocations []allocations `json:"allocations,omitempty"`
@@ -40,23 +48,21 @@ func (all runs) each(figure func(run) float64) (figures []float64) {
 	return figures
 }
 
-// figure is a line of the final table.
-type figure struct {
-	name, measured, goal string
-	met                  bool // of no account without a goal
-}
-
 func (r *report) print(out io.Writer) {
 	say("")
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(t, "FIGURE\tMEASURED\tGOAL\t")
 	for _, f := range r.figures() {
-		verdict := ""
-		if f.goal != "" {
-			verdict = map[bool]string{true: "met", false: "MISSED"}[f.met]
-		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.name, f.measured, f.goal, verdict)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.name, f.measured, f.goal, f.verdict())
 	}
 	_ = t.Flush()
 	say("measured in %.0f s", r.Seconds)
+}
+
+func (r *report) save(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -93,7 +95,7 @@ func (c chart) fill(p *plot.Plot) error {
 		return c.stack(p)
 	}
 	if c.LogX {
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, powers{}
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, c.places()
 	}
 	if c.LogY {
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, powers{}
@@ -107,6 +109,21 @@ func (c chart) fill(p *plot.Plot) error {
 	}
 	p.Y.Max *= headroom(c)
 	return nil
+}
+
+// places are ticks where there are points.
+func (c chart) places() plot.ConstantTicks {
+	labels := map[float64]string{}
+	for _, s := range c.Series {
+		for _, at := range s.Points {
+			labels[at.X] = strconv.FormatFloat(at.X, 'g', 4, 64)
+		}
+	}
+	var ticks plot.ConstantTicks
+	for _, x := range slices.Sorted(maps.Keys(labels)) {
+		ticks = append(ticks, plot.Tick{Value: x, Label: labels[x]})
+	}
+	return ticks
 }
 
 // headroom keeps the legend off the lines.
@@ -178,7 +195,7 @@ func (c chart) stack(p *plot.Plot) error {
 	}
 	p.NominalX(c.Bars...)
 	p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/6, draw.XRight, draw.YTop
-	p.Legend.Left = false
+	p.X.Min, p.X.Max = -0.6, float64(len(c.Bars))-0.4
 	return nil
 }
 
