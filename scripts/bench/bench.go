@@ -127,30 +127,22 @@ func (b *bench) insert(ctx context.Context, n int) ([]int64, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// push queues the orders as the Order API does, in one command. It returns when that
-// was sent.
-func (b *bench) push(ctx context.Context, queue string, ids []int64) (time.Time, error) {
+// order inserts n orders and queues them as the Order API does, in one command.
+func (b *bench) order(ctx context.Context, queue string, n int) error {
+	ids, err := b.insert(ctx, n)
+	if err != nil {
+		return err
+	}
 	messages := make([]any, len(ids))
 	for i, id := range ids {
 		messages[i] = message(id)
 	}
-	sent := time.Now()
-	return sent, b.rdb.LPush(ctx, queue, messages...).Err()
+	return b.rdb.LPush(ctx, queue, messages...).Err()
 }
 
 func message(id int64) string {
 	return fmt.Sprintf(`{"order_id": %d, "product_id": 1, "quantity": 1, "correlation_id": "00000000-0000-4000-8000-%012d", "timestamp": "%s"}`,
 		id, id, time.Now().UTC().Format("2006-01-02T15:04:05.000000"))
-}
-
-// order inserts and queues n orders.
-func (b *bench) order(ctx context.Context, queue string, n int) ([]int64, time.Time, error) {
-	ids, err := b.insert(ctx, n)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	sent, err := b.push(ctx, queue, ids)
-	return ids, sent, err
 }
 
 // awaitAll waits until every order in the table is fulfilled.

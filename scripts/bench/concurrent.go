@@ -37,7 +37,7 @@ func (b *bench) measureConcurrent(ctx context.Context) error {
 	if err := b.clear(ctx); err != nil {
 		return err
 	}
-	if _, _, err := b.order(ctx, queue, backlog); err != nil {
+	if err := b.order(ctx, queue, backlog); err != nil {
 		return err
 	}
 	lines := make(chan rig.Line, 3*backlog)

@@ -121,7 +121,7 @@ func (r *report) growthFigures() (all []figure) {
 		cpu := r.median(most, func(r run) float64 { return r.cpu() }) / r.median(least, func(r run) float64 { return r.cpu() })
 		time := r.rate(least) / r.rate(most)
 		all = append(all, figure{
-			fmt.Sprintf("an order's cost with %.0e %s, against %.0e", float64(grown.size(most)), grown.what, float64(grown.size(least))),
+			fmt.Sprintf("an order with %s %s, against %s", thousands(float64(grown.size(most))), grown.what, thousands(float64(grown.size(least)))),
 			fmt.Sprintf("%.2f x the time, %.2f x the CPU", time, cpu), "at most 1.2 x", max(time, cpu) <= 1.2,
 		})
 	}

@@ -168,7 +168,7 @@ func (s *site) feed(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if _, _, err := s.order(context.WithoutCancel(ctx), s.queue, 1); err != nil {
+			if err := s.order(context.WithoutCancel(ctx), s.queue, 1); err != nil {
 				return err
 			}
 		}

@@ -129,7 +129,7 @@ func (r request) run(ctx context.Context) error {
 	}
 	defer b.close()
 	b.full, b.limit = r.full, r.limit
-	b.report.Began, b.report.Full, b.report.Command = begin, r.full, r.command()
+	b.report = report{Began: begin, Full: r.full, Command: r.command(), BySection: map[string]float64{}}
 	if err := b.describe(ctx); err != nil {
 		return err
 	}
@@ -137,9 +137,11 @@ func (r request) run(ctx context.Context) error {
 		if !slices.Contains(r.sections, s.name) {
 			continue
 		}
+		since := time.Now()
 		if err := s.measure(b, ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		b.report.BySection[s.name] = time.Since(since).Seconds()
 		b.report.Seconds = time.Since(begin).Seconds()
 		if err := r.save(&b.report); err != nil { // an hour's figures outlive a later failure
 			return err

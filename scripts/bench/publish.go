@@ -44,16 +44,21 @@ func publish(ctx context.Context, file string) error {
 	if err := os.WriteFile(filepath.Join(top, "scripts", "bench", "BENCHMARKS.md"), []byte(text.String()), 0o644); err != nil {
 		return err
 	}
-	readme := filepath.Join(top, "README.md")
-	old, err := os.ReadFile(readme)
+	return r.intoReadme(filepath.Join(top, "README.md"))
+}
+
+// intoReadme replaces the README's part, or prints it where the README has no place for it.
+func (r *report) intoReadme(file string) error {
+	old, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	replaced, err := replaceBetween(string(old), readmeBegin, readmeEnd, r.Headline())
-	if err != nil {
-		return fmt.Errorf("README.md: %w", err)
+	text, found := replaceBetween(string(old), readmeBegin, readmeEnd, r.Headline())
+	if !found {
+		say("README.md has no lines to write this between:\n\n%s%s%s", readmeBegin, r.Headline(), readmeEnd)
+		return nil
 	}
-	return os.WriteFile(readme, []byte(replaced), 0o644)
+	return os.WriteFile(file, []byte(text), 0o644)
 }
 
 func load(file string) (*report, error) {
@@ -68,14 +73,11 @@ func load(file string) (*report, error) {
 	return r, nil
 }
 
-// replaceBetween puts other text between two lines that stand once.
-func replaceBetween(text, begin, end, instead string) (string, error) {
-	before, rest, found := strings.Cut(text, begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		return "", fmt.Errorf("there are no lines %q and %q", strings.TrimSpace(begin), strings.TrimSpace(end))
-	}
-	return before + begin + instead + end + after, nil
+// replaceBetween puts other text between two lines, if they are there.
+func replaceBetween(text, begin, end, instead string) (replaced string, found bool) {
+	before, rest, begins := strings.Cut(text, begin)
+	_, after, ends := strings.Cut(rest, end)
+	return before + begin + instead + end + after, begins && ends
 }
 
 // Where says what was run, when and on which machine.

@@ -11,21 +11,22 @@ import (
 
 // report is all figures of one run; what was not measured is absent.
 type report struct {
-	Machine     machine       `json:"machine"`
-	Began       time.Time     `json:"began"`
-	Command     string        `json:"command"`
-	Full        bool          `json:"full"`
-	File        string        `json:"-"` // that it was read from
-	Seconds     float64       `json:"seconds"`
-	Idle        []idle        `json:"idle,omitempty"`
-	Pickup      *pickup       `json:"pickup,omitempty"`
-	Concurrent  *concurrent   `json:"concurrent,omitempty"`
-	Kills       *kills        `json:"kills,omitempty"`
-	Recovery    []recovery    `json:"recovery,omitempty"`
-	Runs        runs          `json:"runs,omitempty"`
-	Latency     []latency     `json:"latency,omitempty"`
-	Allocations []allocations `json:"allocations,omitempty"`
-	Queued      []queued      `json:"queued,omitempty"`
+	Machine     machine            `json:"machine"`
+	Began       time.Time          `json:"began"`
+	Command     string             `json:"command"`
+	Full        bool               `json:"full"`
+	File        string             `json:"-"` // that it was read from
+	Seconds     float64            `json:"seconds"`
+	BySection   map[string]float64 `json:"seconds_by_section"`
+	Idle        []idle             `json:"idle,omitempty"`
+	Pickup      *pickup            `json:"pickup,omitempty"`
+	Concurrent  *concurrent        `json:"concurrent,omitempty"`
+	Kills       *kills             `json:"kills,omitempty"`
+	Recovery    []recovery         `json:"recovery,omitempty"`
+	Runs        runs               `json:"runs,omitempty"`
+	Latency     []latency          `json:"latency,omitempty"`
+	Allocations []allocations      `json:"allocations,omitempty"`
+	Queued      []queued           `json:"queued,omitempty"`
 }
 
 // runs are some of a report's.
