@@ -24,7 +24,7 @@ type idle struct {
 // measureIdle takes the commands that Redis ran from INFO's total_commands_processed,
 // and those that were sent from MONITOR, which tells them from a script's.
 func (b *bench) measureIdle(ctx context.Context) error {
-	long, systems := 12*time.Second, []string{"worker"}
+	long, systems := 8*time.Second, []string{"worker"}
 	if b.full {
 		long, systems = 30*time.Second, []string{"worker", "plain", "rmq", "asynq", "work", "river"}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -16,6 +17,15 @@ type pickup struct {
 	Logged waited `json:"worker_to_log_line"`
 	Worker waited `json:"worker_to_fulfilment"`
 	Plain  waited `json:"plain_to_fulfilment"`
+
+	// Peers are measured one after the other, with fewer orders farther apart: most poll.
+	Peers []peerPickup `json:"peers_to_fulfilment,omitempty"`
+}
+
+type peerPickup struct {
+	System string `json:"system"`
+	Orders int    `json:"orders"`
+	waited
 }
 
 // measurePickup lets the worker and the plain loop wait beside each other, and sends an
@@ -29,14 +39,13 @@ func (b *bench) measurePickup(ctx context.Context) error {
 	if err := b.clear(ctx); err != nil {
 		return err
 	}
-	const inHand = 10 // the worker's default
 	lines := make(chan rig.Line, 10*n)
 	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
 	if err != nil {
 		return err
 	}
 	defer w.Stop()
-	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: inHand})
+	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: idleInHand})
 	if err != nil {
 		return err
 	}
@@ -45,9 +54,12 @@ func (b *bench) measurePickup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sent := map[int64]time.Time{}
+	worker, plain := map[int64]time.Time{}, map[int64]time.Time{}
 	for i, id := range ids {
-		queue := []string{"bench_pickup", plainQueue}[i%2]
+		queue, sent := "bench_pickup", worker
+		if i%2 == 1 {
+			queue, sent = plainQueue, plain
+		}
 		// At moments that have nothing to do with the systems' own turns.
 		if !sleep(ctx, 4*time.Millisecond+rand.N(8*time.Millisecond)) {
 			return ctx.Err()
@@ -61,15 +73,82 @@ func (b *bench) measurePickup(ctx context.Context) error {
 		return err
 	}
 	p := &pickup{Orders: n}
-	if p.Worker, p.Plain, err = b.fulfilments(ctx, sent, ids[0]%2); err != nil {
-		return err
+	for _, of := range []struct {
+		sent map[int64]time.Time
+		into *waited
+	}{{worker, &p.Worker}, {plain, &p.Plain}} {
+		waits, err := b.waitsOf(ctx, of.sent)
+		if err != nil {
+			return err
+		}
+		*of.into = waitedFor(waits)
 	}
-	if p.Logged, err = beginnings(ctx, lines, sent, n); err != nil {
+	if p.Logged, err = beginnings(ctx, lines, worker); err != nil {
 		return err
 	}
 	b.report.Pickup = p
 	p.print()
+	if !b.full {
+		return nil
+	}
+	for _, system := range []string{"rmq", "rmq-fast", "asynq", "work", "river", "river-fast"} {
+		peer, err := b.pickedUpBy(ctx, system)
+		if err != nil {
+			return fmt.Errorf("%s: %w", system, err)
+		}
+		p.Peers = append(p.Peers, peer)
+		say("  %s, the same, %d orders: %v", system, peer.Orders, peer.waited)
+	}
 	return nil
+}
+
+// pickedUpBy lets a peer queue its orders itself, now and then.
+func (b *bench) pickedUpBy(ctx context.Context, system string) (p peerPickup, err error) {
+	c := cell{System: system, Store: "plain", InHand: idleInHand, Orders: min(b.limit, 400)}
+	first, err := b.prepare(ctx, c)
+	if err != nil {
+		return p, err
+	}
+	process, err := b.startPeer(ctx, c, b.here(), first, "-apart", "50ms")
+	if err != nil {
+		return p, err
+	}
+	defer process.kill()
+	if err := process.begin(ctx); err != nil {
+		return p, err
+	}
+	sent := map[int64]time.Time{}
+	for said := range process.words { // it ends with the process, which a time limit ends
+		var id, at int64
+		if _, err := fmt.Sscanf(said, "sent %d %d", &id, &at); err == nil {
+			sent[id] = time.Unix(0, at)
+		}
+		if len(sent) == c.Orders {
+			break
+		}
+	}
+	if err := b.awaitAll(ctx); err != nil {
+		return p, err
+	}
+	waits, err := b.waitsOf(ctx, sent)
+	return peerPickup{system, len(waits), waitedFor(waits)}, err
+}
+
+// waitsOf are the waits from each order's time until its updated_at.
+func (b *bench) waitsOf(ctx context.Context, sent map[int64]time.Time) (waits []time.Duration, err error) {
+	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders`)
+	if err != nil {
+		return nil, err
+	}
+	var id int64
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		if begin, ok := sent[id]; ok {
+			waits = append(waits, at.Sub(begin))
+		}
+		return nil
+	})
+	return waits, err
 }
 
 func (p *pickup) print() {
@@ -79,26 +158,10 @@ func (p *pickup) print() {
 	say("  the plain loop, the same: %v", p.Plain)
 }
 
-// fulfilments are the waits until updated_at, of the two systems.
-func (b *bench) fulfilments(ctx context.Context, sent map[int64]time.Time, ofWorker int64) (worker, plain waited, err error) {
-	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders`)
-	if err != nil {
-		return worker, plain, err
-	}
-	var id int64
-	var at time.Time
-	var waits [2][]time.Duration
-	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
-		waits[id%2] = append(waits[id%2], at.Sub(sent[id]))
-		return nil
-	})
-	return waitedFor(waits[ofWorker]), waitedFor(waits[1-ofWorker]), err
-}
-
-// beginnings are the waits until n lines of a log that say that work begins.
-func beginnings(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time, n int) (waited, error) {
+// beginnings are the waits until the lines of a log that say that the work begins.
+func beginnings(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time) (waited, error) {
 	var waits []time.Duration
-	for range n {
+	for range sent {
 		begun, err := await(ctx, lines, func(l rig.Line) bool { return l.Event() == rig.Processing })
 		if err != nil {
 			return waited{}, err

@@ -97,5 +97,5 @@ func (r *report) Headline() string {
 		}
 		t.add(f.name, f.measured, goal)
 	}
-	return "\n" + r.Where() + "\n\n" + r.Throughput().String() + "\n" + t.String() + "\n"
+	return "\n" + r.Where() + "\n\n" + r.throughputOf([]int{1, 256, 1024}).String() + "\n" + t.String() + "\n"
 }

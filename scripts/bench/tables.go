@@ -114,8 +114,9 @@ func (r *report) inHands() (all []int) {
 }
 
 // Throughput has a row for each system and a column for each number in hand.
-func (r *report) Throughput() *table {
-	hands := r.inHands()
+func (r *report) Throughput() *table { return r.throughputOf(r.inHands()) }
+
+func (r *report) throughputOf(hands []int) *table {
 	t := &table{head: []string{"orders/s, median [range]"}}
 	for _, k := range hands {
 		t.head = append(t.head, fmt.Sprintf("%d in hand", k))
@@ -124,11 +125,14 @@ func (r *report) Throughput() *table {
 		if c.rank() == 3 {
 			continue
 		}
-		row := []string{c.title()}
+		row, runs := []string{c.title()}, 0
 		for _, c.InHand = range hands {
-			row = append(row, ratesOf(r.Runs.of(c)).markdown())
+			rate := ratesOf(r.Runs.of(c))
+			row, runs = append(row, rate.markdown()), runs+rate.Runs
 		}
-		t.add(row...)
+		if runs > 0 {
+			t.add(row...)
+		}
 	}
 	return t
 }
@@ -250,21 +254,21 @@ func (r *report) Latencies() *table {
 // Pickups are the waits when idle.
 func (r *report) Pickups() *table {
 	t := &table{head: []string{"ms", "p50", "p90", "p99", "p99.9", "max"}}
-	if p := r.Pickup; p != nil {
-		for _, line := range []struct {
-			name string
-			waited
-		}{
-			{titles["worker"] + ", to the log line `Processing order N`", p.Logged},
-			{titles["worker"] + ", to the fulfilment", p.Worker},
-			{titles["plain"] + ", to the fulfilment", p.Plain},
-		} {
-			row := []string{line.name}
-			for _, wait := range []float64{line.P50, line.P90, line.P99, line.P999, line.Max} {
-				row = append(row, fmt.Sprintf("%.2f", wait))
-			}
-			t.add(row...)
+	if r.Pickup == nil {
+		return t
+	}
+	line := func(name string, w waited) {
+		row := []string{name}
+		for _, wait := range []float64{w.P50, w.P90, w.P99, w.P999, w.Max} {
+			row = append(row, fmt.Sprintf("%.2f", wait))
 		}
+		t.add(row...)
+	}
+	line(titles["worker"]+", to the log line `Processing order N`", r.Pickup.Logged)
+	line(titles["worker"]+", to the fulfilment", r.Pickup.Worker)
+	line(titles["plain"]+", to the fulfilment", r.Pickup.Plain)
+	for _, p := range r.Pickup.Peers {
+		line(titles[p.System]+", to the fulfilment", p.waited)
 	}
 	return t
 }

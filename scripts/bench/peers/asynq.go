@@ -8,14 +8,16 @@ import (
 
 // asynqQueue is github.com/hibiken/asynq.
 type asynqQueue struct {
-	redis string
+	redis  string
+	client *asynq.Client // of the producer; one for all messages
 }
 
 func (q *asynqQueue) enqueue(ctx context.Context, messages []message) error {
-	client := asynq.NewClient(asynq.RedisClientOpt{Addr: q.redis})
-	defer client.Close()
+	if q.client == nil {
+		q.client = asynq.NewClient(asynq.RedisClientOpt{Addr: q.redis})
+	}
 	return inParallel(messages, func(m message) error {
-		_, err := client.EnqueueContext(ctx, asynq.NewTask("fulfil", m.encode()))
+		_, err := q.client.EnqueueContext(ctx, asynq.NewTask("fulfil", m.encode()))
 		return err
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"runtime"
@@ -23,6 +24,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -32,6 +34,7 @@ type options struct {
 	system, store   string
 	inHand          int
 	first, orders   int64
+	apart           time.Duration
 	stuck           bool
 	redis, database string
 	connections     int
@@ -44,6 +47,7 @@ func main() {
 	flag.IntVar(&o.inHand, "in-hand", 10, "orders worked on at once")
 	flag.Int64Var(&o.first, "first", 1, "id of the first order")
 	flag.Int64Var(&o.orders, "orders", 0, "how many orders to queue, and to expect")
+	flag.DurationVar(&o.apart, "apart", 0, "queue the orders while it runs, that far apart on average, and print when each was sent")
 	flag.BoolVar(&o.stuck, "stuck", false, "never finish the first order")
 	flag.StringVar(&o.redis, "redis", "", "address of Redis")
 	flag.StringVar(&o.database, "database", "", "URL of PostgreSQL, as the owner of the orders")
@@ -67,8 +71,10 @@ func run(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := s.enqueue(ctx, messages(o.first, o.orders)); err != nil {
-		return fmt.Errorf("queue the orders: %w", err)
+	if o.apart == 0 {
+		if err := s.enqueue(ctx, messages(o.first, o.orders)); err != nil {
+			return fmt.Errorf("queue the orders: %w", err)
+		}
 	}
 	runtime.GC() // what queueing left behind is no cost of an order's
 	lines := bufio.NewScanner(in)
@@ -82,11 +88,32 @@ func run(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 		lines.Scan() // until the end of input
 		cancel()
 	}()
+	if o.apart > 0 {
+		go o.trickle(ctx, s, out)
+	}
 	if err := s.run(ctx, o.inHand, o.handler(db, out)); err != nil {
 		return err
 	}
 	<-ctx.Done() // its CPU time is still to be read
 	return nil
+}
+
+// trickle queues an order now and then, at moments that have nothing to do with the
+// system's own turns, and prints its id and when it was sent, in ns since the epoch.
+func (o options) trickle(ctx context.Context, s system, out io.Writer) {
+	for _, m := range messages(o.first, o.orders) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(o.apart/2 + rand.N(o.apart)):
+		}
+		at := time.Now()
+		if err := s.enqueue(ctx, []message{m}); err != nil {
+			fmt.Fprintln(os.Stderr, "peers: queue an order:", err)
+			return
+		}
+		fmt.Fprintln(out, "sent", m.OrderID, at.UnixNano())
+	}
 }
 
 // connect opens the pool and its connections: every system begins with warm ones.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -16,7 +17,8 @@ import (
 // same pool as the orders.
 type riverQueue struct {
 	db       *pgxpool.Pool
-	cooldown time.Duration // between two fetches, and two notifications; 0 is river's default
+	cooldown time.Duration         // between two fetches, and two notifications; 0 is river's default
+	producer *river.Client[pgx.Tx] // one for all messages
 }
 
 // Kind is river's name for the job.
@@ -32,13 +34,17 @@ func (w *riverWorker) Work(ctx context.Context, job *river.Job[message]) error {
 	return w.handle(ctx, job.Args.OrderID)
 }
 
-// migrate makes river's tables unless they are there.
-func (q *riverQueue) migrate(ctx context.Context) error {
+// migrate makes river's tables unless they are there, and empties them of what an earlier
+// run has left where that is asked for.
+func (q *riverQueue) migrate(ctx context.Context, empty bool) error {
 	migrator, err := rivermigrate.New(riverpgxv5.New(q.db), &rivermigrate.Config{Logger: errorsOnly()})
 	if err != nil {
 		return err
 	}
 	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if err == nil && empty {
+		_, err = q.db.Exec(ctx, "TRUNCATE river_job")
+	}
 	return err
 }
 
@@ -46,22 +52,22 @@ func errorsOnly() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
-func (q *riverQueue) enqueue(ctx context.Context, messages []message) error {
+func (q *riverQueue) enqueue(ctx context.Context, messages []message) (err error) {
 	const atOnce = 2000
-	if len(messages) == 0 {
-		return nil
+	if q.producer == nil {
+		q.producer, err = river.NewClient(riverpgxv5.New(q.db), &river.Config{FetchCooldown: q.cooldown, Logger: errorsOnly()})
 	}
-	if _, err := q.db.Exec(ctx, "TRUNCATE river_job"); err != nil { // of the run before
+	if err == nil && len(messages) == 1 {
+		_, err = q.producer.Insert(ctx, messages[0], nil) // which tells those who wait
 		return err
 	}
-	client, err := river.NewClient(riverpgxv5.New(q.db), &river.Config{FetchCooldown: q.cooldown, Logger: errorsOnly()})
 	for err == nil && len(messages) > 0 {
 		n := min(atOnce, len(messages))
 		jobs := make([]river.InsertManyParams, n)
 		for i, m := range messages[:n] {
 			jobs[i].Args = m
 		}
-		_, err = client.InsertManyFast(ctx, jobs)
+		_, err = q.producer.InsertManyFast(ctx, jobs)
 		messages = messages[n:]
 	}
 	if err == nil {

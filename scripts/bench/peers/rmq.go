@@ -11,8 +11,9 @@ import (
 
 // rmqQueue is github.com/adjust/rmq.
 type rmqQueue struct {
-	redis string
-	poll  time.Duration
+	redis    string
+	poll     time.Duration
+	producer rmq.Queue // one for all messages
 }
 
 // prefetch is how many messages rmq takes in advance.
@@ -35,14 +36,17 @@ func (q *rmqQueue) open(name string) (rmq.Connection, rmq.Queue, error) {
 
 func (q *rmqQueue) enqueue(_ context.Context, messages []message) error {
 	const atOnce = 500
-	_, queue, err := q.open("producer")
+	var err error
+	if q.producer == nil {
+		_, q.producer, err = q.open("producer")
+	}
 	for err == nil && len(messages) > 0 {
 		n := min(atOnce, len(messages))
 		payloads := make([][]byte, n)
 		for i, m := range messages[:n] {
 			payloads[i] = m.encode()
 		}
-		err = queue.PublishBytes(payloads...)
+		err = q.producer.PublishBytes(payloads...)
 		messages = messages[n:]
 	}
 	return err

@@ -64,7 +64,7 @@ func open(ctx context.Context, o options, db *pgxpool.Pool) (system, error) {
 	}
 	s := make(o, db)
 	if r, ok := s.(*riverQueue); ok {
-		return r, r.migrate(ctx)
+		return r, r.migrate(ctx, o.orders > 0)
 	}
 	return s, nil
 }
@@ -92,10 +92,11 @@ func decode(payload []byte) (m message, err error) {
 	return m, err
 }
 
-// inParallel calls f for each message, from so many goroutines that a round trip for each
-// is bearable.
+// producers are so many that a round trip for each message is bearable.
+const producers = 32
+
+// inParallel calls f for each message.
 func inParallel(all []message, f func(message) error) error {
-	const producers = 32
 	var running sync.WaitGroup
 	failed := make(chan error, producers)
 	for i := range producers {

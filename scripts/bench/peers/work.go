@@ -9,7 +9,8 @@ import (
 
 // workQueue is github.com/gocraft/work.
 type workQueue struct {
-	redis string
+	redis    string
+	enqueuer *work.Enqueuer // one for all messages
 }
 
 const namespace = "bench"
@@ -22,11 +23,11 @@ func (q *workQueue) pool(connections int) *redigo.Pool {
 }
 
 func (q *workQueue) enqueue(_ context.Context, messages []message) error {
-	pool := q.pool(32)
-	defer pool.Close()
-	enqueuer := work.NewEnqueuer(namespace, pool)
+	if q.enqueuer == nil {
+		q.enqueuer = work.NewEnqueuer(namespace, q.pool(producers))
+	}
 	return inParallel(messages, func(m message) error {
-		_, err := enqueuer.Enqueue("fulfil", work.Q{
+		_, err := q.enqueuer.Enqueue("fulfil", work.Q{
 			"order_id": m.OrderID, "product_id": m.ProductID, "quantity": m.Quantity,
 			"correlation_id": m.CorrelationID, "timestamp": m.Timestamp,
 		})
