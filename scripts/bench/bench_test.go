@@ -161,8 +161,8 @@ func TestReport_figuresHaveVerdicts(t *testing.T) {
 		verdicts[f.name] = f.verdict() + " " + f.measured
 	}
 	want := map[string]string{
-		"256 in hand, against the plain loop at its best":            "met 8.33 x: 25000 against 3000 orders/s (plain, 64 in hand)",
-		"256 in hand, against the best peer with a group commit":     "MISSED 1.79 x: 25000 against 14000 orders/s (plain + group commit, 256 in hand)",
+		"256 in hand, against the plain loop at its best":            "met 8.33 x: 25,000 against 3,000 orders/s (plain reliable loop, 64 in hand)",
+		"256 in hand, against the best peer with a group commit":     "MISSED 1.79 x: 25,000 against 14,000 orders/s (plain reliable loop + group commit, 256 in hand)",
 		"256 in hand, the worker's CPU for an order":                 "met 4.0 µs",
 		"an order with 10,000,000 rows in the table, against 10,000": "MISSED 2.00 x the time, 2.00 x the CPU",
 	}

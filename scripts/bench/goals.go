@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // figure is a line of the final table.
@@ -68,7 +69,7 @@ func (r *report) rateFigures() (all []figure) {
 	}
 	for _, pair := range []struct {
 		is   cell
-		name string // of what it is held against
+		name string // of what it is held against; one of several where it is the best
 		than cell
 		goal float64
 	}{
@@ -83,9 +84,12 @@ func (r *report) rateFigures() (all []figure) {
 		if is == 0 || than == 0 {
 			continue
 		}
+		measured := fmt.Sprintf("%.2f x: %s against %s orders/s", is/than, thousands(is), thousands(than))
+		if strings.Contains(pair.name, "best") {
+			measured += fmt.Sprintf(" (%s, %d in hand)", pair.than.unmarked(), pair.than.InHand)
+		}
 		all = append(all, figure{
-			fmt.Sprintf("%d in hand, against %s", pair.is.InHand, pair.name),
-			fmt.Sprintf("%.2f x: %.0f against %.0f orders/s (%v)", is/than, is, than, pair.than),
+			fmt.Sprintf("%d in hand, against %s", pair.is.InHand, pair.name), measured,
 			fmt.Sprintf("at least %.3g x", pair.goal), is/than >= pair.goal,
 		})
 	}
@@ -129,7 +133,7 @@ func (r *report) growthFigures() (all []figure) {
 	two.Section, two.Workers, eight.Section, eight.Workers = "growth", 2, "growth", 8
 	if with2, with8 := r.rate(two), r.rate(eight); with2 > 0 && with8 > 0 {
 		all = append(all, figure{
-			"8 workers' throughput, against 2 workers'", fmt.Sprintf("%.2f x: %.0f against %.0f orders/s", with8/with2, with8, with2),
+			"8 workers' throughput, against 2 workers'", fmt.Sprintf("%.2f x: %s against %s orders/s", with8/with2, thousands(with8), thousands(with2)),
 			"at least 0.9 x", with8/with2 >= 0.9,
 		})
 	}

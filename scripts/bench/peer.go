@@ -114,18 +114,23 @@ func (p *peer) listen(out io.ReadCloser) {
 
 // await waits until the peer says that word.
 func (p *peer) await(ctx context.Context, word string, within time.Duration) error {
+	return p.hear(ctx, within, func(said string) bool { return said == word })
+}
+
+// hear gives each line that the peer says to enough, until that is true of one.
+func (p *peer) hear(ctx context.Context, within time.Duration, enough func(said string) bool) error {
 	limit := time.After(within)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit:
-			return fmt.Errorf("it is not %s within %v%s", word, within, p.complaints())
+			return fmt.Errorf("it does not say enough within %v%s", within, p.complaints())
 		case said, open := <-p.words:
 			if !open {
-				return fmt.Errorf("it ended before it was %s%s", word, p.complaints())
+				return fmt.Errorf("it ended too early%s", p.complaints())
 			}
-			if said == word {
+			if enough(said) {
 				return nil
 			}
 		}

@@ -118,14 +118,14 @@ func (b *bench) pickedUpBy(ctx context.Context, system string) (p peerPickup, er
 		return p, err
 	}
 	sent := map[int64]time.Time{}
-	for said := range process.words { // it ends with the process, which a time limit ends
+	if err := process.hear(ctx, patience, func(said string) bool {
 		var id, at int64
 		if _, err := fmt.Sscanf(said, "sent %d %d", &id, &at); err == nil {
 			sent[id] = time.Unix(0, at)
 		}
-		if len(sent) == c.Orders {
-			break
-		}
+		return len(sent) == c.Orders
+	}); err != nil {
+		return p, err
 	}
 	if err := b.awaitAll(ctx); err != nil {
 		return p, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -26,25 +27,41 @@ func (t *table) String() string {
 	return s.String()
 }
 
-// titles are how people know the systems.
-var titles = map[string]string{
-	"worker":      "**this worker**",
-	"plain":       "plain reliable loop",
-	"rmq":         "rmq",
-	"rmq-fast":    "rmq, polling each 5 ms",
-	"asynq":       "asynq",
-	"work":        "gocraft/work",
-	"river":       "River",
-	"river-fast":  "River, `FetchCooldown` 1 ms",
-	"batch":       "batch prototype",
-	"set-based":   "set-based UPDATEs, no queue",
-	"redis-alone": "Redis alone: LMOVE and LREM",
-	"pgbench":     "pgbench, two UPDATEs",
+// known are the systems in the order of the tables, and how people know them.
+var known = []struct{ system, title string }{
+	{"worker", "**this worker**"},
+	{"plain", "plain reliable loop"},
+	{"rmq", "rmq"},
+	{"rmq-fast", "rmq, polling each 5 ms"},
+	{"asynq", "asynq"},
+	{"work", "gocraft/work"},
+	{"river", "River"},
+	{"river-fast", "River, `FetchCooldown` 1 ms"},
+	{"batch", "batch prototype"},
+	{"set-based", "set-based UPDATEs, no queue"},
+	{"pgbench", "pgbench, two UPDATEs"},
+	{"redis-alone", "Redis alone: LMOVE and LREM"},
+}
+
+func placeOf(system string) int {
+	for i, k := range known {
+		if k.system == system {
+			return i
+		}
+	}
+	return len(known)
+}
+
+func titleOf(system string) string {
+	if i := placeOf(system); i < len(known) {
+		return known[i].title
+	}
+	return system
 }
 
 // title names a cell, but for its number in hand.
 func (c cell) title() string {
-	t := titles[c.System]
+	t := titleOf(c.System)
 	if c.Store == "group" {
 		t += " + group commit"
 	}
@@ -75,7 +92,7 @@ func (r rates) markdown() string {
 }
 
 // kinds are the cells of the section throughput without their number in hand, each once,
-// in the order of the report.
+// in the order of the tables.
 func (r *report) kinds() (all []cell) {
 	for _, one := range r.Runs {
 		c := one.same()
@@ -84,7 +101,9 @@ func (r *report) kinds() (all []cell) {
 			all = append(all, c)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b cell) int { return a.rank() - b.rank() })
+	slices.SortStableFunc(all, func(a, b cell) int {
+		return cmp.Or(a.rank()-b.rank(), placeOf(a.System)-placeOf(b.System))
+	})
 	return all
 }
 
@@ -264,11 +283,11 @@ func (r *report) Pickups() *table {
 		}
 		t.add(row...)
 	}
-	line(titles["worker"]+", to the log line `Processing order N`", r.Pickup.Logged)
-	line(titles["worker"]+", to the fulfilment", r.Pickup.Worker)
-	line(titles["plain"]+", to the fulfilment", r.Pickup.Plain)
+	line(titleOf("worker")+", to the log line `Processing order N`", r.Pickup.Logged)
+	line(titleOf("worker")+", to the fulfilment", r.Pickup.Worker)
+	line(titleOf("plain")+", to the fulfilment", r.Pickup.Plain)
 	for _, p := range r.Pickup.Peers {
-		line(titles[p.System]+", to the fulfilment", p.waited)
+		line(titleOf(p.System)+", to the fulfilment", p.waited)
 	}
 	return t
 }
@@ -277,7 +296,7 @@ func (r *report) Pickups() *table {
 func (r *report) Idles() *table {
 	t := &table{head: []string{"each second", "Redis commands, in scripts too", "Redis commands sent", "CPU, of a core", "memory, MB"}}
 	for _, i := range r.Idle {
-		t.add(titles[i.System], fmt.Sprintf("%.1f", i.Commands), fmt.Sprintf("%.1f", i.Sent), fmt.Sprintf("%.2f %%", i.CPU*100), fmt.Sprintf("%.1f", i.RSS))
+		t.add(titleOf(i.System), fmt.Sprintf("%.1f", i.Commands), fmt.Sprintf("%.1f", i.Sent), fmt.Sprintf("%.2f %%", i.CPU*100), fmt.Sprintf("%.1f", i.RSS))
 	}
 	return t
 }
@@ -286,7 +305,7 @@ func (r *report) Idles() *table {
 func (r *report) Recoveries() *table {
 	t := &table{head: []string{"after kill -9", "an order is taken over after"}}
 	if k := r.Kills; k != nil {
-		t.add(titles["worker"], fmt.Sprintf("p50 %.1f s, max %.1f s, of %d orders in %d kills; %d lost", k.P50, k.Max, k.InHand, k.Kills, k.Lost))
+		t.add(titleOf("worker"), fmt.Sprintf("p50 %.1f s, max %.1f s, of %d orders in %d kills; %d lost", k.P50, k.Max, k.InHand, k.Kills, k.Lost))
 	}
 	waits, order := map[string][]string{}, []string{}
 	for _, one := range r.Recovery {
@@ -300,10 +319,10 @@ func (r *report) Recoveries() *table {
 		waits[one.System] = append(waits[one.System], wait)
 	}
 	for _, system := range order {
-		t.add(titles[system], strings.Join(waits[system], ", "))
+		t.add(titleOf(system), strings.Join(waits[system], ", "))
 	}
 	if len(order) > 0 {
-		t.add(titles["plain"], "never: nobody looks")
+		t.add(titleOf("plain"), "never: nobody looks")
 	}
 	return t
 }
