@@ -138,13 +138,14 @@ func (r request) run(ctx context.Context) error {
 			continue
 		}
 		since := time.Now()
-		if err := s.measure(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
+		failed := s.measure(b, ctx)
 		b.report.BySection[s.name] = time.Since(since).Seconds()
 		b.report.Seconds = time.Since(begin).Seconds()
-		if err := r.save(&b.report); err != nil { // an hour's figures outlive a later failure
+		if err := r.save(&b.report); err != nil { // an hour's figures outlive a failure
 			return err
+		}
+		if failed != nil {
+			return fmt.Errorf("%s: %w", s.name, failed)
 		}
 	}
 	b.report.print(os.Stdout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // With so many orders a cell of the quick benchmark takes two seconds or so. In the full
@@ -107,6 +108,7 @@ func (b *bench) repeat(ctx context.Context, section string, cells []cell, measur
 		most = max(most, c.runs)
 	}
 	for repetition := 1; repetition <= most; repetition++ {
+		begin := time.Now()
 		for _, c := range cells {
 			if repetition > c.runs {
 				continue
@@ -120,8 +122,11 @@ func (b *bench) repeat(ctx context.Context, section string, cells []cell, measur
 			r.Repetition = repetition
 			b.report.Runs = append(b.report.Runs, r)
 			if repetition == c.runs {
-				say("  %-45v %v", c, ratesOf(b.report.Runs.of(c)))
+				say("  %-50v %v", c, ratesOf(b.report.Runs.of(c)))
 			}
+		}
+		if repetition < most {
+			say("  (repetition %d of %d took %.0f s)", repetition, most, time.Since(begin).Seconds())
 		}
 	}
 	return nil
