@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -102,26 +103,14 @@ func (b *bench) prepare(ctx context.Context, c cell) (first int64, err error) {
 
 // clock starts the system, lets it fulfil the orders, and takes the rate from the rows:
 // no start-up is in it, neither the worker's nor a peer's.
-func (b *bench) clock(ctx context.Context, c cell, first int64) (r run, err error) {
-	r.cell = c
+func (b *bench) clock(ctx context.Context, c cell, first int64) (run, error) {
+	r := run{cell: c}
 	s, err := b.open(ctx, c, first)
 	if err != nil {
 		return r, err
 	}
-	stopped := false
-	defer func() {
-		if !stopped {
-			err = errors.Join(err, s.stop())
-		}
-	}()
-	begin, err := b.postgresNow(ctx)
-	if err != nil {
-		return r, err
-	}
-	transactions, err := b.transactions(ctx)
-	if err != nil {
-		return r, err
-	}
+	stop := sync.OnceValue(s.stop)
+	defer func() { _ = stop() }()
 	before, err := b.used(ctx, s.pids...)
 	if err != nil {
 		return r, err
@@ -139,38 +128,43 @@ func (b *bench) clock(ctx context.Context, c cell, first int64) (r run, err erro
 	for _, pid := range s.pids {
 		r.Memory += memory(pid)
 	}
-	stopped = true
-	if err := errors.Join(s.stop(), b.alone(ctx)); err != nil {
+	if err := errors.Join(stop(), b.alone(ctx)); err != nil {
 		return r, err
 	}
-	ended, err := b.transactions(ctx)
-	if err != nil {
+	if after.transactions, err = b.transactions(ctx); err != nil { // all are told by now
 		return r, err
 	}
-	fulfilled, err := b.rate(ctx, c, begin, after.at.Sub(before.at), &r)
-	if err != nil {
-		return r, err
-	}
-	r.cost = after.since(before, fulfilled)
-	r.Transactions = float64(ended-transactions) / float64(fulfilled)
-	return r, b.verify(ctx, c, fulfilled)
+	err = b.sumUp(ctx, &r, before, after)
+	return r, err
 }
 
-// rate fills in the rate of a run, and returns how many orders it has fulfilled.
-func (b *bench) rate(ctx context.Context, c cell, begin time.Time, took time.Duration, r *run) (fulfilled int, err error) {
-	if c.System == "redis-alone" { // no row tells
-		r.Seconds, r.Rate = took.Seconds(), float64(c.Orders)/took.Seconds()
-		return c.Orders, nil
+// sumUp fills in a run's figures. It fails unless every order is fulfilled.
+func (b *bench) sumUp(ctx context.Context, r *run, before, after usage) error {
+	if r.System == "redis-alone" { // no row tells
+		r.Seconds = after.at.Sub(before.at).Seconds()
+		r.Rate, r.cost = float64(r.Orders)/r.Seconds, after.since(before, r.Orders)
+		return nil
 	}
+	fulfilled, err := b.rate(ctx, r, before.at)
+	if err != nil {
+		return err
+	}
+	r.cost = after.since(before, r.Orders)
+	r.Transactions *= float64(r.Orders) / float64(fulfilled) // one with orders behind goes on until it is stopped
+	return b.verify(ctx, r.cell, fulfilled)
+}
+
+// rate fills in a run's rate, and returns how many orders it has fulfilled.
+func (b *bench) rate(ctx context.Context, r *run, begin time.Time) (fulfilled int, err error) {
 	var timed int
 	err = b.db.QueryRow(ctx, `
 		SELECT count(*), count(*) FILTER (WHERE updated_at > first), coalesce(extract(epoch FROM max(updated_at) - min(updated_at)), 0)
 		FROM (SELECT updated_at, min(updated_at) OVER () AS first FROM orders WHERE status = 'fulfilled' AND updated_at >= $1) AS run`,
 		begin).Scan(&fulfilled, &timed, &r.Seconds)
-	if err == nil && (fulfilled == 0 || r.Seconds == 0) {
-		err = fmt.Errorf("%d orders were fulfilled in %v s: no rate", fulfilled, r.Seconds)
+	if err == nil && r.Seconds == 0 {
+		err = fmt.Errorf("%d orders were fulfilled at one moment: no rate", fulfilled)
 	}
-	r.Rate = float64(timed) / r.Seconds // those of the first commit took no time that was seen
+	r.Rate = float64(timed) / r.Seconds // those of the first moment took no time that was seen
 	return fulfilled, err
 }
 
@@ -178,9 +172,6 @@ func (b *bench) rate(ctx context.Context, c cell, begin time.Time, took time.Dur
 // holds the messages of these and no others.
 func (b *bench) verify(ctx context.Context, c cell, fulfilled int) error {
 	var open, left int
-	if c.System == "redis-alone" {
-		return nil
-	}
 	if err := b.db.QueryRow(ctx, `SELECT count(*) FROM orders WHERE status <> 'fulfilled'`).Scan(&open); err != nil {
 		return err
 	}
@@ -195,11 +186,6 @@ func (b *bench) verify(ctx context.Context, c cell, fulfilled int) error {
 		return fmt.Errorf("%d of %d orders are fulfilled, %d are not, %d messages are left", fulfilled, c.Orders, open, left)
 	}
 	return nil
-}
-
-func (b *bench) postgresNow(ctx context.Context) (now time.Time, err error) {
-	err = b.db.QueryRow(ctx, `SELECT now()`).Scan(&now)
-	return now, err
 }
 
 // settle leaves PostgreSQL nothing to catch up with.

@@ -26,7 +26,7 @@ type idle struct {
 func (b *bench) measureIdle(ctx context.Context) error {
 	long, systems := 8*time.Second, []string{"worker"}
 	if b.full {
-		long, systems = 30*time.Second, []string{"worker", "plain", "rmq", "asynq", "work", "river"}
+		long, systems = 20*time.Second, []string{"worker", "plain", "rmq", "asynq", "work", "river"}
 	}
 	say("\nidle: at the default settings, the worker without its HTTP server, for %v; peers with %d in hand", long, idleInHand)
 	for _, system := range systems {

@@ -70,7 +70,7 @@ func (b *bench) measureKills(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	k, err := b.sumUp(ctx, all)
+	k, err := b.sumUpKills(ctx, all)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (k *kills) print() {
 		k.Queued, k.Dropped, k.Lost)
 }
 
-func (b *bench) sumUp(ctx context.Context, all []*site) (*kills, error) {
+func (b *bench) sumUpKills(ctx context.Context, all []*site) (*kills, error) {
 	defaults, err := config.Load(func(string) string { return "" })
 	if err != nil {
 		return nil, err

@@ -28,62 +28,9 @@ type peerPickup struct {
 	waited
 }
 
-// measurePickup lets the worker and the plain loop wait beside each other, and sends an
-// order to the one and to the other in turns, so that whatever else the machine does meets
-// both.
 func (b *bench) measurePickup(ctx context.Context) error {
-	n := 600
-	if b.full {
-		n = 5000
-	}
-	if err := b.clear(ctx); err != nil {
-		return err
-	}
-	lines := make(chan rig.Line, 10*n)
-	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
+	p, err := b.pickUpInTurns(ctx)
 	if err != nil {
-		return err
-	}
-	defer w.Stop()
-	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: idleInHand})
-	if err != nil {
-		return err
-	}
-	defer stop()
-	ids, err := b.insert(ctx, 2*n)
-	if err != nil {
-		return err
-	}
-	worker, plain := map[int64]time.Time{}, map[int64]time.Time{}
-	for i, id := range ids {
-		queue, sent := "bench_pickup", worker
-		if i%2 == 1 {
-			queue, sent = plainQueue, plain
-		}
-		// At moments that have nothing to do with the systems' own turns.
-		if !sleep(ctx, 4*time.Millisecond+rand.N(8*time.Millisecond)) {
-			return ctx.Err()
-		}
-		sent[id] = time.Now()
-		if err := b.rdb.LPush(ctx, queue, message(id)).Err(); err != nil {
-			return err
-		}
-	}
-	if err := b.awaitAll(ctx); err != nil {
-		return err
-	}
-	p := &pickup{Orders: n}
-	for _, of := range []struct {
-		sent map[int64]time.Time
-		into *waited
-	}{{worker, &p.Worker}, {plain, &p.Plain}} {
-		waits, err := b.waitsOf(ctx, of.sent)
-		if err != nil {
-			return err
-		}
-		*of.into = waitedFor(waits)
-	}
-	if p.Logged, err = beginnings(ctx, lines, worker); err != nil {
 		return err
 	}
 	b.report.Pickup = p
@@ -92,7 +39,7 @@ func (b *bench) measurePickup(ctx context.Context) error {
 		return nil
 	}
 	for _, system := range []string{"rmq", "rmq-fast", "asynq", "work", "river", "river-fast"} {
-		peer, err := b.pickedUpBy(ctx, system)
+		peer, err := b.pickUpByPeer(ctx, system)
 		if err != nil {
 			return fmt.Errorf("%s: %w", system, err)
 		}
@@ -102,8 +49,74 @@ func (b *bench) measurePickup(ctx context.Context) error {
 	return nil
 }
 
-// pickedUpBy lets a peer queue its orders itself, now and then.
-func (b *bench) pickedUpBy(ctx context.Context, system string) (p peerPickup, err error) {
+func (p *pickup) print() {
+	say("\npickup: %d orders each for the worker and the plain loop, in turns, some 8 ms apart; without work", p.Orders)
+	say("  the worker, from LPUSH to the log line \"Processing order N\", before which the claim is committed: %v", p.Logged)
+	say("  the worker, from LPUSH to the beginning of the transaction that fulfils it: %v", p.Worker)
+	say("  the plain loop, the same: %v", p.Plain)
+}
+
+// pickUpInTurns lets the worker and the plain loop wait beside each other, and sends an
+// order to the one and to the other in turns, so that whatever else the machine does meets
+// both.
+func (b *bench) pickUpInTurns(ctx context.Context) (*pickup, error) {
+	p := &pickup{Orders: 600}
+	if b.full {
+		p.Orders = 5000
+	}
+	if err := b.clear(ctx); err != nil {
+		return nil, err
+	}
+	lines := make(chan rig.Line, 10*p.Orders)
+	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Stop()
+	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: idleInHand})
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	sent, err := b.sendInTurns(ctx, p.Orders, "bench_pickup", plainQueue)
+	if err != nil {
+		return nil, err
+	}
+	for queue, into := range map[string]*waited{"bench_pickup": &p.Worker, plainQueue: &p.Plain} {
+		if *into, err = b.waitedUntilFulfilled(ctx, sent[queue]); err != nil {
+			return nil, err
+		}
+	}
+	p.Logged, err = waitedUntilBegun(ctx, lines, sent["bench_pickup"])
+	return p, err
+}
+
+// sendInTurns queues n orders in each queue, at moments that have nothing to do with the
+// systems' own turns, and returns when each was sent once all are fulfilled.
+func (b *bench) sendInTurns(ctx context.Context, n int, queues ...string) (sent map[string]map[int64]time.Time, err error) {
+	ids, err := b.insert(ctx, n*len(queues))
+	if err != nil {
+		return nil, err
+	}
+	sent = map[string]map[int64]time.Time{}
+	for _, queue := range queues {
+		sent[queue] = map[int64]time.Time{}
+	}
+	for i, id := range ids {
+		queue := queues[i%len(queues)]
+		if !sleep(ctx, 4*time.Millisecond+rand.N(8*time.Millisecond)) {
+			return nil, ctx.Err()
+		}
+		sent[queue][id] = time.Now()
+		if err := b.rdb.LPush(ctx, queue, message(id)).Err(); err != nil {
+			return nil, err
+		}
+	}
+	return sent, b.awaitAll(ctx)
+}
+
+// pickUpByPeer lets a peer queue its orders itself, now and then.
+func (b *bench) pickUpByPeer(ctx context.Context, system string) (p peerPickup, err error) {
 	c := cell{System: system, Store: "plain", InHand: idleInHand, Orders: min(b.limit, 400)}
 	first, err := b.prepare(ctx, c)
 	if err != nil {
@@ -130,36 +143,31 @@ func (b *bench) pickedUpBy(ctx context.Context, system string) (p peerPickup, er
 	if err := b.awaitAll(ctx); err != nil {
 		return p, err
 	}
-	waits, err := b.waitsOf(ctx, sent)
-	return peerPickup{system, len(waits), waitedFor(waits)}, err
+	waits, err := b.waitedUntilFulfilled(ctx, sent)
+	return peerPickup{system, c.Orders, waits}, err
 }
 
-// waitsOf are the waits from each order's time until its updated_at.
-func (b *bench) waitsOf(ctx context.Context, sent map[int64]time.Time) (waits []time.Duration, err error) {
-	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders`)
+// waitedUntilFulfilled are the waits from each order's time until its updated_at, which is
+// the beginning of the transaction that fulfils it, by the same machine's clock.
+func (b *bench) waitedUntilFulfilled(ctx context.Context, sent map[int64]time.Time) (waited, error) {
+	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders WHERE status = 'fulfilled'`)
 	if err != nil {
-		return nil, err
+		return waited{}, err
 	}
 	var id int64
 	var at time.Time
+	var waits []time.Duration
 	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
-		if begin, ok := sent[id]; ok {
+		if begin, ours := sent[id]; ours {
 			waits = append(waits, at.Sub(begin))
 		}
 		return nil
 	})
-	return waits, err
+	return waitedFor(waits), err
 }
 
-func (p *pickup) print() {
-	say("\npickup: %d orders each for the worker and the plain loop, in turns, some 8 ms apart; without work", p.Orders)
-	say("  the worker, from LPUSH to the log line \"Processing order N\", before which the claim is committed: %v", p.Logged)
-	say("  the worker, from LPUSH to the beginning of the transaction that fulfils it: %v", p.Worker)
-	say("  the plain loop, the same: %v", p.Plain)
-}
-
-// beginnings are the waits until the lines of a log that say that the work begins.
-func beginnings(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time) (waited, error) {
+// waitedUntilBegun are the waits until the lines of a log that say that the work begins.
+func waitedUntilBegun(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time) (waited, error) {
 	var waits []time.Duration
 	for range sent {
 		begun, err := await(ctx, lines, func(l rig.Line) bool { return l.Event() == rig.Processing })

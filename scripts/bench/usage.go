@@ -18,6 +18,7 @@ type usage struct {
 	system, postgres, redis float64 // seconds of a core
 	commands                int64   // that Redis has run, also within scripts
 	reads                   int64   // how often Redis has read from a connection: a pipeline is read at once
+	transactions            int64   // that PostgreSQL has ended
 }
 
 // cost is what one order costs.
@@ -48,6 +49,9 @@ func (b *bench) used(ctx context.Context, pids ...int) (u usage, err error) {
 	if u.redis, err = cpuSeconds(b.redisServer); err != nil {
 		return u, err
 	}
+	if u.transactions, err = b.transactions(ctx); err != nil {
+		return u, err
+	}
 	stats, err := b.info(ctx, "stats")
 	if err != nil {
 		return u, err
@@ -63,11 +67,12 @@ func (b *bench) used(ctx context.Context, pids ...int) (u usage, err error) {
 func (u usage) since(before usage, n int) cost {
 	each := func(seconds float64) float64 { return seconds * 1e6 / float64(n) }
 	return cost{
-		SystemCPU:   each(u.system - before.system),
-		PostgresCPU: each(u.postgres - before.postgres),
-		RedisCPU:    each(u.redis - before.redis),
-		Commands:    float64(u.commands-before.commands-1) / float64(n), // INFO counts itself once it has answered
-		Reads:       float64(u.reads-before.reads-1) / float64(n),
+		SystemCPU:    each(u.system - before.system),
+		PostgresCPU:  each(u.postgres - before.postgres),
+		RedisCPU:     each(u.redis - before.redis),
+		Commands:     float64(u.commands-before.commands-1) / float64(n), // INFO counts itself once it has answered
+		Reads:        float64(u.reads-before.reads-1) / float64(n),
+		Transactions: float64(u.transactions-before.transactions) / float64(n),
 	}
 }
 
