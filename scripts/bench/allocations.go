@@ -79,7 +79,7 @@ func (b *bench) allocated(ctx context.Context, c cell) (a allocations, err error
 	if err != nil {
 		return a, err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
+	defer s.stop()
 	count, bytes, err := mallocs(ctx, s.pids[0], file)
 	if err != nil {
 		return a, err

@@ -94,7 +94,7 @@ func (b *bench) openIdle(ctx context.Context, system string) (pid int, stop func
 	if err != nil {
 		return 0, nil, err
 	}
-	return p.cmd.Process.Pid, func() { _ = p.stop() }, p.begin(ctx)
+	return p.cmd.Process.Pid, p.stop, p.begin(ctx)
 }
 
 func (i idle) print() {

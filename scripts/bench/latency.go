@@ -134,13 +134,13 @@ func (b *bench) openEmpty(ctx context.Context, c cell) (stop func(), queue strin
 		if err != nil {
 			return nil, "", err
 		}
-		return func() { _ = p.stop() }, plainQueue, p.begin(ctx)
+		return p.stop, plainQueue, p.begin(ctx)
 	}
 	s, err := b.openWorkers(ctx, c, "worker")
 	if err != nil {
 		return nil, "", err
 	}
-	return func() { _ = s.stop() }, c.queueName(), nil
+	return s.stop, c.queueName(), nil
 }
 
 // awaitIDs waits until those orders are fulfilled. It looks seldom, for that costs

@@ -19,8 +19,7 @@ import (
 // plainQueue is the list that the plain loop of scripts/bench/peers consumes.
 const plainQueue = "bench_plain"
 
-// connections is how many a peer has to PostgreSQL. The worker has its default, which is
-// no more.
+// connections is how many a peer has to PostgreSQL; the worker has its own default.
 const connections = 10
 
 // peer is a process of scripts/bench/peers.
@@ -99,7 +98,8 @@ func (b *bench) startPeer(ctx context.Context, c cell, on where, first int64, ar
 	}
 	go p.listen(out)
 	if err := p.await(ctx, "ready", patience); err != nil {
-		return nil, errors.Join(err, p.stop())
+		p.kill()
+		return nil, err
 	}
 	return p, nil
 }
@@ -153,14 +153,13 @@ func (p *peer) begin(context.Context) error {
 
 // stop ends the peer. What its last orders have to tell the servers takes a moment; some
 // libraries would stay for seconds.
-func (p *peer) stop() error {
+func (p *peer) stop() {
 	_ = p.say.Close()
 	select {
 	case <-p.ended:
 	case <-time.After(300 * time.Millisecond):
 		p.kill()
 	}
-	return nil
 }
 
 func (p *peer) kill() {

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/rig"
@@ -56,13 +53,15 @@ func (b *bench) openWorkers(ctx context.Context, c cell, program string, setting
 	for n := range max(1, c.Workers) {
 		worker, err := b.rig.StartBuild(program, fmt.Sprintf("worker-%d", n+1), nil, settings...)
 		if err != nil {
-			return nil, errors.Join(err, w.stop())
+			w.stop()
+			return nil, err
 		}
 		w.all = append(w.all, worker)
 		s.pids = append(s.pids, worker.PID())
 	}
 	if err := w.joined(ctx); err != nil {
-		return nil, errors.Join(err, w.stop())
+		w.stop()
+		return nil, err
 	}
 	return s, nil
 }
@@ -100,54 +99,52 @@ func (w *workers) release(ctx context.Context) error {
 	return w.rdb.Rename(ctx, staged(w.queueName()), w.queueName()).Err()
 }
 
-// drained asks Redis: to count rows would take PostgreSQL's time.
+// drained asks Redis: to count rows would take PostgreSQL's time. What stays behind is
+// taken out of the workers' sight by another RENAME.
 func (w *workers) drained(ctx context.Context) error {
+	kept := w.Behind == 0
 	return waitUntil(ctx, 5*time.Millisecond, cellPatience, "the queue is not drained", func(ctx context.Context) (bool, error) {
-		for _, ended := range w.all {
-			select {
-			case <-ended.Ended():
-				return false, errors.New("a worker has ended")
-			default:
-			}
-		}
-		waiting, err := w.length(ctx, w.queueName())
-		if err != nil || waiting > w.Behind {
+		if err := w.alive(); err != nil {
 			return false, err
 		}
-		if w.Behind > 0 {
-			return true, nil
+		waiting, err := w.length(ctx, w.queueName())
+		if err == nil && !kept && waiting <= w.Behind {
+			kept = true
+			err = w.rdb.Rename(ctx, w.queueName(), staged(w.queueName())).Err()
+			waiting = 0
 		}
-		var lists []string
-		for _, instance := range w.instances {
-			lists = append(lists, queue.NewKeys(w.queueName()).Processing(instance))
+		if err != nil || waiting > 0 {
+			return false, err
 		}
-		held, err := w.rdb.Exists(ctx, lists...).Result()
+		held, err := w.rdb.Exists(ctx, w.lists()...).Result()
 		return held == 0, err
 	})
 }
 
-// stop ends all at once. What stays behind waits for another run.
-func (w *workers) stop() error {
-	if w.Behind == 0 { // they hold nothing
-		for _, worker := range w.all {
-			worker.Kill()
-		}
-		return nil
-	}
-	var stopping errgroup.Group
+func (w *workers) alive() error {
 	for _, worker := range w.all {
-		stopping.Go(func() error {
-			worker.Stop()
-			if code := worker.ExitCode(); code != 0 {
-				return fmt.Errorf("%s ended with code %d", worker.Name, code)
-			}
-			return nil
-		})
+		select {
+		case <-worker.Ended():
+			return fmt.Errorf("%s has ended", worker.Name)
+		default:
+		}
 	}
-	if err := stopping.Wait(); err != nil {
-		return err
+	return nil
+}
+
+// lists are what the workers have in hand.
+func (w *workers) lists() (keys []string) {
+	for _, instance := range w.instances {
+		keys = append(keys, queue.NewKeys(w.queueName()).Processing(instance))
 	}
-	return w.rdb.Rename(context.Background(), w.queueName(), staged(w.queueName())).Err()
+	return keys
+}
+
+// stop kills all, which takes no time: they hold nothing.
+func (w *workers) stop() {
+	for _, worker := range w.all {
+		worker.Kill()
+	}
 }
 
 // leftovers are the keys of Redis that are empty after a run, but for what stays behind.
