@@ -76,7 +76,7 @@ func (r *report) costChart() chart {
 	pieces := []series{{Name: "worker, or the peer's process"}, {Name: "PostgreSQL"}, {Name: "Redis"}}
 	for _, c := range r.kinds() {
 		c.InHand = 256
-		if len(r.Runs.of(c)) == 0 || c.rank() == 3 {
+		if len(r.Runs.of(c)) == 0 || c.rank() == 3 || c.Log != "" {
 			continue
 		}
 		at := float64(len(all.Bars))

@@ -80,7 +80,7 @@ func (b *bench) forgetWorkers(ctx context.Context, queueName string) error {
 // joined asks Redis rather than the log: what is logged is part of what is measured.
 func (w *workers) joined(ctx context.Context) error {
 	keys := queue.NewKeys(w.queueName())
-	err := waitUntil(ctx, 10*time.Millisecond, patience, "the workers have not joined", func(ctx context.Context) (bool, error) {
+	err := waitUntil(ctx, 10*time.Millisecond, patience, "the workers have not joined, or not looked for lost orders", func(ctx context.Context) (bool, error) {
 		n, err := w.rdb.ZCard(ctx, keys.Workers()).Result()
 		if err != nil || int(n) < len(w.all) {
 			return false, err

@@ -94,8 +94,9 @@ func (c chart) fill(p *plot.Plot) error {
 		p.Y.Min = 0
 		return c.stack(p)
 	}
+	p.X.Tick.Marker = c.places()
 	if c.LogX {
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, c.places()
+		p.X.Scale = plot.LogScale{}
 	}
 	if c.LogY {
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, powers{}
@@ -202,6 +203,7 @@ func (c chart) stack(p *plot.Plot) error {
 	p.NominalX(c.Bars...)
 	p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/6, draw.XRight, draw.YTop
 	p.X.Min, p.X.Max = -0.6, float64(len(c.Bars))-0.4
+	p.Y.Max *= 1.3 // above the bars, for the legend
 	return nil
 }
 
