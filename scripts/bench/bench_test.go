@@ -103,7 +103,7 @@ func TestParse(t *testing.T) {
 		{"some sections", []string{"--only", "idle,growth"}, ""},
 		{"no such section", []string{"--only", "idle,coffee"}, `there is no measurement "coffee"`},
 		{"a word", []string{"idle"}, "it takes flags only"},
-		{"no orders", []string{"--orders", "0"}, "--orders: it takes 1 or more"},
+		{"too few orders", []string{"--orders", "10"}, "--orders: it takes 5000 or more"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,11 +123,11 @@ func errorText(err error) string {
 }
 
 func TestRequest_commandAsksForTheSame(t *testing.T) {
-	r, err := parse([]string{"--full", "--only", "idle,growth", "--orders", "5"})
+	r, err := parse([]string{"--full", "--only", "idle,growth", "--orders", "5000"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := r.command(), "make bench-full BENCHFLAGS='--only idle,growth --orders 5'"; got != want {
+	if got, want := r.command(), "make bench-full BENCHFLAGS='--only idle,growth --orders 5000'"; got != want {
 		t.Errorf("the command is %s, want %s", got, want)
 	}
 }
