@@ -15,8 +15,12 @@ demo: servers ## Orders go through three workers, one is killed mid-order: see w
 	$(GO) run ./scripts/demo
 
 .PHONY: bench
-bench: servers ## Print figures: idle cost, pick-up, concurrency, recovery after kill -9, throughput
-	$(GO) run ./scripts/bench
+bench: servers ## The worker beside other queues and what the servers can do: about three minutes (BENCHFLAGS=-h)
+	$(GO) run ./scripts/bench $(BENCHFLAGS)
+
+.PHONY: bench-full
+bench-full: servers ## The same with everything that scripts/bench/BENCHMARKS.md shows: about an hour
+	$(GO) run ./scripts/bench --full $(BENCHFLAGS)
 
 .PHONY: chaos
 chaos: servers ## Faults while orders come in: none is lost, none doubled (DURATION=5m SEED=7 HTML=file CHAOSFLAGS=-h)
@@ -63,6 +67,7 @@ fmt: ## Fail if a file is not formatted
 vet: ## Suspicious code, also under the build tags
 	$(GO) vet ./...
 	$(GO) vet -tags torture ./...
+	$(GO) vet -C scripts/bench/peers ./...
 
 .PHONY: lint
 lint: ## golangci-lint; .golangci.yml says why each linter is on

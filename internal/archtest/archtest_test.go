@@ -117,7 +117,7 @@ func faults(tree fs.FS) (faults []string, err error) {
 	return faults, nil
 }
 
-// parse reads every Go file of a tree, whatever its build tags.
+// parse reads every Go file of a tree, whatever its build tags, but for modules of their own.
 func parse(tree fs.FS) (map[string]*pkg, error) {
 	pkgs := map[string]*pkg{}
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -126,7 +126,7 @@ func parse(tree fs.FS) (map[string]*pkg, error) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (hidden || base == "testdata"):
+		case entry.IsDir() && (hidden || base == "testdata" || isOtherModule(tree, name)):
 			return fs.SkipDir
 		case entry.IsDir() || hidden || path.Ext(name) != ".go":
 			return nil
@@ -152,6 +152,11 @@ func parse(tree fs.FS) (map[string]*pkg, error) {
 		return nil
 	})
 	return pkgs, err
+}
+
+func isOtherModule(tree fs.FS, dir string) bool {
+	_, err := fs.Stat(tree, path.Join(dir, "go.mod"))
+	return dir != "." && err == nil
 }
 
 // rowOf is what a package may import, and whether it has a row in the picture at all.
@@ -300,6 +305,15 @@ func TestArchitecture_seesWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a module of its own", func(t *testing.T) {
+		t.Parallel()
+		tree := rightTree()
+		tree["scripts/x/y/go.mod"] = &fstest.MapFile{Data: []byte("module x\n")}
+		tree["scripts/x/y/y.go"] = &fstest.MapFile{Data: []byte("package y")}
+		if found, err := faults(tree); err != nil || len(found) > 0 {
+			t.Errorf("the faults are %q, %v, want none", found, err)
+		}
+	})
 	t.Run("a package that is gone", func(t *testing.T) {
 		t.Parallel()
 		tree := rightTree()

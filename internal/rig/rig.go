@@ -83,6 +83,9 @@ func (r *Rig) Close() {
 	_ = os.RemoveAll(r.dir)
 }
 
+// Dir is where a caller may put files of its own that Close shall remove, too.
+func (r *Rig) Dir() string { return r.dir }
+
 // DatabaseURL is where the owner of the orders table connects.
 func (r *Rig) DatabaseURL() string { return r.Postgres.URL("orders") }
 

@@ -32,6 +32,11 @@ func (r *Rig) Start(name string, follow func(Line), settings ...string) (*Worker
 	return r.start("worker", name, follow, settings)
 }
 
+// StartBuild runs a worker as [Rig.Start] does, of another build: that program in [Rig.Dir].
+func (r *Rig) StartBuild(program, name string, follow func(Line), settings ...string) (*Worker, error) {
+	return r.start(program, name, follow, settings)
+}
+
 // StartCrashing runs a worker as [Rig.Start] does, of the build that dies at the point
 // that a setting CRASHPOINT names. [Rig.BuildCrashing] must have made it.
 func (r *Rig) StartCrashing(name string, follow func(Line), settings ...string) (*Worker, error) {

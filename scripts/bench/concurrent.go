@@ -11,12 +11,11 @@ import (
 const (
 	slots    = 200
 	workTime = 500 * time.Millisecond
-	backlog  = 6000
 
 	// Orders come in rounds of as many as there are slots. The rate is taken between
 	// the middles of two rounds, far enough from the ends.
 	firstRound = 2 * slots
-	lastRound  = backlog - 3*slots
+	afterLast  = 3 * slots
 )
 
 // concurrent is how well a worker keeps many orders in hand.
@@ -30,10 +29,15 @@ type concurrent struct {
 
 func (b *bench) measureConcurrent(ctx context.Context) error {
 	const queue = "bench_concurrent"
+	backlog := 12 * slots
+	if b.full {
+		backlog = 30 * slots
+	}
+	lastRound := backlog - afterLast
 	if err := b.clear(ctx); err != nil {
 		return err
 	}
-	if _, _, err := b.order(ctx, queue, backlog); err != nil {
+	if err := b.order(ctx, queue, backlog); err != nil {
 		return err
 	}
 	lines := make(chan rig.Line, 3*backlog)

@@ -1,28 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
-
-	"fulfillment-worker/internal/rig"
 )
 
 const (
 	idleSettle = 7 * time.Second // until its reaper is at work: more than a lease
-	idleFor    = 20 * time.Second
+	idleInHand = 10              // the worker's default, and so the peers'
 )
 
-// idle is what one worker costs at the default settings with nothing to do.
+// idle is what one system costs with nothing to do.
 type idle struct {
+	System   string             `json:"system"`
 	Seconds  float64            `json:"seconds"`
 	Commands float64            `json:"commands_per_second"`      // all that Redis ran, also within scripts
-	Sent     float64            `json:"commands_sent_per_second"` // by the worker
+	Sent     float64            `json:"commands_sent_per_second"` // by the system
 	ByName   map[string]float64 `json:"commands_by_name_per_second"`
 	CPU      float64            `json:"cpu_share_of_a_core"`
 	RSS      float64            `json:"rss_mb"`
@@ -31,89 +24,81 @@ type idle struct {
 // measureIdle takes the commands that Redis ran from INFO's total_commands_processed,
 // and those that were sent from MONITOR, which tells them from a script's.
 func (b *bench) measureIdle(ctx context.Context) error {
-	w, _, err := b.start(ctx, "idle", "bench_idle", make(chan rig.Line, 100))
-	if err != nil {
-		return err
+	long, systems := 8*time.Second, []string{"worker"}
+	if b.full {
+		long, systems = 20*time.Second, []string{"worker", "plain", "rmq", "asynq", "work", "river"}
 	}
-	defer w.Stop()
-	if !sleep(ctx, idleSettle) {
-		return ctx.Err()
+	say("\nidle: at the default settings, the worker without its HTTP server, for %v; peers with %d in hand", long, idleInHand)
+	for _, system := range systems {
+		i, err := b.idles(ctx, system, long)
+		if err != nil {
+			return err
+		}
+		b.report.Idle = append(b.report.Idle, i)
+		i.print()
 	}
-	monitor, err := b.monitor()
-	if err != nil {
-		return err
-	}
-	defer monitor.close()
-
-	before, err := b.consumed(ctx, w)
-	if err != nil {
-		return err
-	}
-	if !sleep(ctx, idleFor) {
-		return ctx.Err()
-	}
-	after, err := b.consumed(ctx, w)
-	if err != nil {
-		return err
-	}
-	took := after.at.Sub(before.at).Seconds()
-	i := &idle{
-		Seconds:  took,
-		Commands: float64(after.commands-before.commands-1) / took, // INFO counts itself once it has answered
-		CPU:      (after.cpu - before.cpu) / took,
-		RSS:      memory(w.PID()),
-	}
-	i.Sent, i.ByName = monitor.between(took)
-	b.report.Idle = i
-	i.print()
 	return nil
 }
 
-func (i *idle) print() {
-	say("\nidle: one worker at the default settings, but without its HTTP server, for %.0f s", i.Seconds)
-	say("  Redis ran %.2f commands a second, those in scripts included (INFO, total_commands_processed)", i.Commands)
-	say("  the worker sent %.2f commands a second (MONITOR): %s", i.Sent, frequencies(i.ByName))
-	say("  CPU %.2f %% of a core (/proc/<pid>/stat), RSS %.1f MB", i.CPU*100, i.RSS)
-}
-
-// consumption is what was used up to that time.
-type consumption struct {
-	at       time.Time
-	commands int     // that Redis has run
-	cpu      float64 // seconds that the worker has had a core
-}
-
-func (b *bench) consumed(ctx context.Context, w *rig.Worker) (c consumption, err error) {
-	c.at = time.Now()
-	if c.cpu, err = cpuSeconds(w.PID()); err != nil {
-		return c, err
+func (b *bench) idles(ctx context.Context, system string, long time.Duration) (i idle, err error) {
+	if err := b.clear(ctx); err != nil {
+		return i, err
 	}
-	stats, err := b.info(ctx, "stats")
+	pid, stop, err := b.openIdle(ctx, system)
 	if err != nil {
-		return c, err
+		return i, err
 	}
-	c.commands, err = strconv.Atoi(stats["total_commands_processed"])
-	return c, err
-}
-
-// cpuSeconds is the time that a process has had on a core. The kernel counts it to
-// user programs in hundredths of a second.
-func cpuSeconds(pid int) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	defer stop()
+	if !sleep(ctx, idleSettle) {
+		return i, ctx.Err()
+	}
+	monitor, err := b.monitor()
 	if err != nil {
-		return 0, err
+		return i, err
 	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // a name may hold anything
-	if len(fields) < 13 {
-		return 0, errors.New("/proc tells no times")
+	defer monitor.close()
+
+	before, err := b.used(ctx, pid)
+	if err != nil {
+		return i, err
 	}
-	user, userErr := strconv.ParseFloat(fields[11], 64)
-	system, systemErr := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100, errors.Join(userErr, systemErr)
+	if !sleep(ctx, long) {
+		return i, ctx.Err()
+	}
+	after, err := b.used(ctx, pid)
+	if err != nil {
+		return i, err
+	}
+	took := after.at.Sub(before.at).Seconds()
+	i = idle{
+		System:   system,
+		Seconds:  took,
+		Commands: float64(after.commands-before.commands-1) / took, // INFO counts itself once it has answered
+		CPU:      (after.system - before.system) / took,
+		RSS:      memory(pid),
+	}
+	i.Sent, i.ByName = monitor.between(took)
+	return i, nil
 }
 
-// memory is the resident memory of a process in MB, of a million bytes each.
-func memory(pid int) float64 {
-	kb, _ := strconv.ParseFloat(strings.TrimSuffix(procField(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"), " kB"), 64)
-	return kb * 1024 / 1e6
+// openIdle starts a system with nothing to do.
+func (b *bench) openIdle(ctx context.Context, system string) (pid int, stop func(), err error) {
+	if system == "worker" {
+		w, err := b.rig.Start("idle", nil, "QUEUE_NAME=bench_idle")
+		if err != nil {
+			return 0, nil, err
+		}
+		return w.PID(), w.Stop, nil
+	}
+	p, err := b.startPeer(ctx, cell{System: system, Store: "plain", InHand: idleInHand}, b.here(), 0)
+	if err != nil {
+		return 0, nil, err
+	}
+	return p.cmd.Process.Pid, p.stop, p.begin(ctx)
+}
+
+func (i idle) print() {
+	say("  %s: Redis ran %.2f commands a second, those in scripts included (INFO, total_commands_processed)", i.System, i.Commands)
+	say("    it was sent %.2f commands a second (MONITOR): %s", i.Sent, frequencies(i.ByName))
+	say("    CPU %.2f %% of a core (/proc/<pid>/stat), RSS %.1f MB", i.CPU*100, i.RSS)
 }

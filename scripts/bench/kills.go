@@ -16,11 +16,17 @@ import (
 )
 
 const (
-	sites        = 4 // groups of workers, each with a queue to itself
-	killsPerSite = 5
-	orderEvery   = 100 * time.Millisecond // at each site: two workers can bear it
-	workBefore   = 2 * time.Second        // of a victim, at least
+	sites      = 4                      // groups of workers, each with a queue to itself
+	orderEvery = 100 * time.Millisecond // at each site: two workers can bear it
+	workBefore = 2 * time.Second        // of a victim, at least
 )
+
+func (b *bench) killsPerSite() int {
+	if b.full {
+		return 5
+	}
+	return 1
+}
 
 // kills is how long the orders of a killed worker wait for another.
 type kills struct {
@@ -64,7 +70,7 @@ func (b *bench) measureKills(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	k, err := b.sumUp(ctx, all)
+	k, err := b.sumUpKills(ctx, all)
 	if err != nil {
 		return err
 	}
@@ -82,7 +88,7 @@ func (k *kills) print() {
 		k.Queued, k.Dropped, k.Lost)
 }
 
-func (b *bench) sumUp(ctx context.Context, all []*site) (*kills, error) {
+func (b *bench) sumUpKills(ctx context.Context, all []*site) (*kills, error) {
 	defaults, err := config.Load(func(string) string { return "" })
 	if err != nil {
 		return nil, err
@@ -140,7 +146,7 @@ func (s *site) run(ctx context.Context) error {
 	defer stop()
 	fed := make(chan error, 1)
 	go func() { fed <- s.feed(feeding) }()
-	for len(s.deaths) < killsPerSite {
+	for len(s.deaths) < s.killsPerSite() {
 		d, err := s.killOne(ctx, "victim-"+strconv.Itoa(len(s.deaths)+1))
 		if err != nil {
 			return err
@@ -162,7 +168,7 @@ func (s *site) feed(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if _, _, err := s.order(context.WithoutCancel(ctx), s.queue, 1); err != nil {
+			if err := s.order(context.WithoutCancel(ctx), s.queue, 1); err != nil {
 				return err
 			}
 		}

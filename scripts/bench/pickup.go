@@ -2,61 +2,179 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"fulfillment-worker/internal/rig"
 )
 
-const pickups = 500
-
-// pickup is how long an order waits for a worker that has nothing else to do.
+// pickup is how long an order takes that finds a system with nothing else to do.
 type pickup struct {
-	Orders int     `json:"orders"`
-	P50    float64 `json:"p50_ms"`
-	P99    float64 `json:"p99_ms"`
-	Max    float64 `json:"max_ms"`
+	Orders int    `json:"orders"` // of each system
+	Logged waited `json:"worker_to_log_line"`
+	Worker waited `json:"worker_to_fulfilment"`
+	Plain  waited `json:"plain_to_fulfilment"`
+
+	// Peers are measured one after the other, with fewer orders farther apart: most poll.
+	Peers []peerPickup `json:"peers_to_fulfilment,omitempty"`
+}
+
+type peerPickup struct {
+	System string `json:"system"`
+	Orders int    `json:"orders"`
+	waited
 }
 
 func (b *bench) measurePickup(ctx context.Context) error {
-	lines := make(chan rig.Line, 100)
-	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
+	p, err := b.pickUpInTurns(ctx)
 	if err != nil {
 		return err
 	}
-	defer w.Stop()
-	var waits []time.Duration
-	for range pickups {
-		wait, err := b.pickUpOne(ctx, lines)
-		if err != nil {
-			return err
-		}
-		waits = append(waits, wait)
-	}
-	d := spread(waits)
-	p := &pickup{pickups, ms(d.p50), ms(d.p99), ms(d.max)}
 	b.report.Pickup = p
-	say("\npickup: %d orders, one at a time, from just before LPUSH to the log line \"Processing order N\"", p.Orders)
-	say("  p50 %.2f ms, p99 %.2f ms, max %.2f ms; the claimed row is committed by then", p.P50, p.P99, p.Max)
+	p.print()
+	if !b.full {
+		return nil
+	}
+	for _, system := range []string{"rmq", "rmq-fast", "asynq", "work", "river", "river-fast"} {
+		peer, err := b.pickUpByPeer(ctx, system)
+		if err != nil {
+			return fmt.Errorf("%s: %w", system, err)
+		}
+		p.Peers = append(p.Peers, peer)
+		say("  %s, the same, %d orders: %v", system, peer.Orders, peer.waited)
+	}
 	return nil
 }
 
-// pickUpOne comes at a moment that has nothing to do with the worker's own turns.
-func (b *bench) pickUpOne(ctx context.Context, lines <-chan rig.Line) (time.Duration, error) {
-	if !sleep(ctx, 10*time.Millisecond+rand.N(20*time.Millisecond)) {
-		return 0, ctx.Err()
+func (p *pickup) print() {
+	say("\npickup: %d orders each for the worker and the plain loop, in turns, some 8 ms apart; without work", p.Orders)
+	say("  the worker, from LPUSH to the log line \"Processing order N\", before which the claim is committed: %v", p.Logged)
+	say("  the worker, from LPUSH to the beginning of the transaction that fulfils it: %v", p.Worker)
+	say("  the plain loop, the same: %v", p.Plain)
+}
+
+// pickUpInTurns lets the worker and the plain loop wait beside each other, and sends an
+// order to the one and to the other in turns, so that whatever else the machine does meets
+// both.
+func (b *bench) pickUpInTurns(ctx context.Context) (*pickup, error) {
+	p := &pickup{Orders: 600}
+	if b.full {
+		p.Orders = 5000
 	}
-	ids, sent, err := b.order(ctx, "bench_pickup", 1)
+	if err := b.clear(ctx); err != nil {
+		return nil, err
+	}
+	lines := make(chan rig.Line, 10*p.Orders)
+	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	about := func(e rig.Event) func(rig.Line) bool {
-		return func(l rig.Line) bool { return l.Event() == e && l.OrderID == ids[0] }
-	}
-	begun, err := await(ctx, lines, about(rig.Processing))
+	defer w.Stop()
+	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: idleInHand})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	_, err = await(ctx, lines, about(rig.Fulfilled))
-	return begun.Time.Sub(sent), err
+	defer stop()
+	sent, err := b.sendInTurns(ctx, p.Orders, "bench_pickup", plainQueue)
+	if err != nil {
+		return nil, err
+	}
+	for queue, into := range map[string]*waited{"bench_pickup": &p.Worker, plainQueue: &p.Plain} {
+		if *into, err = b.waitedUntilFulfilled(ctx, sent[queue]); err != nil {
+			return nil, err
+		}
+	}
+	p.Logged, err = waitedUntilBegun(ctx, lines, sent["bench_pickup"])
+	return p, err
+}
+
+// sendInTurns queues n orders in each queue, at moments that have nothing to do with the
+// systems' own turns, and returns when each was sent once all are fulfilled.
+func (b *bench) sendInTurns(ctx context.Context, n int, queues ...string) (sent map[string]map[int64]time.Time, err error) {
+	ids, err := b.insert(ctx, n*len(queues))
+	if err != nil {
+		return nil, err
+	}
+	sent = map[string]map[int64]time.Time{}
+	for _, queue := range queues {
+		sent[queue] = map[int64]time.Time{}
+	}
+	for i, id := range ids {
+		queue := queues[i%len(queues)]
+		if !sleep(ctx, 4*time.Millisecond+rand.N(8*time.Millisecond)) {
+			return nil, ctx.Err()
+		}
+		sent[queue][id] = time.Now()
+		if err := b.rdb.LPush(ctx, queue, message(id)).Err(); err != nil {
+			return nil, err
+		}
+	}
+	return sent, b.awaitAll(ctx)
+}
+
+// pickUpByPeer lets a peer queue its orders itself, now and then.
+func (b *bench) pickUpByPeer(ctx context.Context, system string) (p peerPickup, err error) {
+	c := cell{System: system, Store: "plain", InHand: idleInHand, Orders: min(b.limit, 400)}
+	first, err := b.prepare(ctx, c)
+	if err != nil {
+		return p, err
+	}
+	process, err := b.startPeer(ctx, c, b.here(), first, "-apart", "50ms")
+	if err != nil {
+		return p, err
+	}
+	defer process.kill()
+	if err := process.begin(ctx); err != nil {
+		return p, err
+	}
+	sent := map[int64]time.Time{}
+	if err := process.hear(ctx, patience, func(said string) bool {
+		var id, at int64
+		if _, err := fmt.Sscanf(said, "sent %d %d", &id, &at); err == nil {
+			sent[id] = time.Unix(0, at)
+		}
+		return len(sent) == c.Orders
+	}); err != nil {
+		return p, err
+	}
+	if err := b.awaitAll(ctx); err != nil {
+		return p, err
+	}
+	waits, err := b.waitedUntilFulfilled(ctx, sent)
+	return peerPickup{system, c.Orders, waits}, err
+}
+
+// waitedUntilFulfilled are the waits from each order's time until its updated_at, which is
+// the beginning of the transaction that fulfils it, by the same machine's clock.
+func (b *bench) waitedUntilFulfilled(ctx context.Context, sent map[int64]time.Time) (waited, error) {
+	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders WHERE status = 'fulfilled'`)
+	if err != nil {
+		return waited{}, err
+	}
+	var id int64
+	var at time.Time
+	var waits []time.Duration
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		if begin, ours := sent[id]; ours {
+			waits = append(waits, at.Sub(begin))
+		}
+		return nil
+	})
+	return waitedFor(waits), err
+}
+
+// waitedUntilBegun are the waits until the lines of a log that say that the work begins.
+func waitedUntilBegun(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time) (waited, error) {
+	var waits []time.Duration
+	for range sent {
+		begun, err := await(ctx, lines, func(l rig.Line) bool { return l.Event() == rig.Processing })
+		if err != nil {
+			return waited{}, err
+		}
+		waits = append(waits, begun.Time.Sub(sent[begun.OrderID]))
+	}
+	return waitedFor(waits), nil
 }

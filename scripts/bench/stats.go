@@ -7,7 +7,7 @@ import (
 )
 
 // distribution is some durations in figures.
-type distribution struct{ min, p50, p90, p99, max time.Duration }
+type distribution struct{ min, p50, p90, p99, p999, max time.Duration }
 
 // spread takes nearest ranks: each figure is one of the durations.
 func spread(of []time.Duration) distribution {
@@ -15,12 +15,15 @@ func spread(of []time.Duration) distribution {
 		return distribution{}
 	}
 	sorted := slices.Sorted(slices.Values(of))
-	rank := func(percent int) time.Duration { return sorted[max(0, (len(sorted)*percent+99)/100-1)] }
-	return distribution{sorted[0], rank(50), rank(90), rank(99), sorted[len(sorted)-1]}
+	rank := func(perMille int) time.Duration { return sorted[max(0, (len(sorted)*perMille+999)/1000-1)] }
+	return distribution{sorted[0], rank(500), rank(900), rank(990), rank(999), sorted[len(sorted)-1]}
 }
 
-// median is the middle one of an odd number of values.
-func median(of []float64) float64 { return slices.Sorted(slices.Values(of))[len(of)/2] }
+// median is the middle value, or the mean of the two in the middle.
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 

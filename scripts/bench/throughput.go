@@ -4,121 +4,154 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
+// In the full benchmark all systems get as many orders, but where one of them would take
+// minutes. In the quick one those that commit each step of each order get fewer: a cell
+// takes two or three seconds.
 const (
-	runs   = 3
-	fewest = 1000 // orders of a run with one order in hand
-	most   = 4000 // of any other
+	orders       = 60_000
+	ordersAlone  = 10_000 // with one in hand
+	riverEachOne = 10     // orders a second that River does at its defaults, for each in hand
 )
 
-// throughput is how many orders a second pass that need no work at all.
-type throughput struct {
-	Concurrency int     `json:"concurrency"`
-	Orders      int     `json:"orders"`
-	Worker      rates   `json:"worker"`
-	Plain       rates   `json:"plain"`
-	Ratio       float64 `json:"ratio_of_medians"`
+// throughputCells are what the benchmark compares, in the order within one repetition.
+// As they come, peers commit each step of each order; group is the same libraries with a
+// store that commits many orders' steps at once. Those called fast poll more often than
+// they do by default.
+func throughputCells(full bool) []cell {
+	if full {
+		return fullCells()
+	}
+	return []cell{
+		{System: "worker", InHand: 1, Orders: 1500, runs: 3},
+		{System: "plain", Store: "plain", InHand: 1, Orders: 1500, runs: 3},
+		{System: "plain", Store: "plain", InHand: 64, Orders: 6000, runs: 3},
+		{System: "worker", InHand: 256, Orders: orders, runs: 3},
+		{System: "worker", InHand: 256, Log: "warn", Orders: orders, runs: 3},
+		{System: "asynq", Store: "plain", InHand: 256, Orders: 5000, runs: 3},
+		{System: "rmq", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
+		{System: "work", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
+		{System: "river", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
+		{System: "plain", Store: "group", InHand: 256, Orders: 30_000, runs: 3},
+		{System: "rmq-fast", Store: "group", InHand: 256, Orders: 15_000, runs: 1},
+		{System: "asynq", Store: "group", InHand: 256, Orders: 10_000, runs: 1},
+		{System: "work", Store: "group", InHand: 256, Orders: 15_000, runs: 1},
+		{System: "river-fast", Store: "group", InHand: 256, Orders: 15_000, runs: 1},
+		{System: "worker", InHand: 1024, Orders: orders, runs: 3},
+		{System: "batch", Orders: orders, runs: 3},
+		{System: "set-based", Orders: orders, runs: 1},
+		{System: "pgbench", InHand: 64, Orders: orders, runs: 1},
+		{System: "redis-alone", Orders: orders, runs: 1},
+	}
 }
 
-// rates are orders a second, over several runs.
-type rates struct {
-	Median float64 `json:"median_orders_per_second"`
-	Min    float64 `json:"min_orders_per_second"`
-	Max    float64 `json:"max_orders_per_second"`
-}
-
-func (r rates) String() string {
-	return fmt.Sprintf("%.0f orders/s [%.0f to %.0f]", r.Median, r.Min, r.Max)
-}
-
-// consume has a system consume that queue, with so many orders at once, until it is
-// stopped.
-type consume func(ctx context.Context, name, queue string, concurrency int) (stop func(), err error)
-
-func (b *bench) measureThroughput(ctx context.Context) error {
-	say("\nthroughput: PROCESSING 0, median [and range] of %d runs of each, in turns; all else is default, so %s connections to PostgreSQL", runs, connections())
-	say("  plain: as many goroutines, each BLMOVE, two UPDATE, LREM; it has no lease, no retry, no token and no log")
-	for _, concurrency := range []int{1, 10, 64, 256} {
-		t, err := b.compare(ctx, concurrency)
-		if err != nil {
-			return err
+// fullCells are every system with every number in hand. What the goals compare runs five
+// times, all else three times.
+func fullCells() []cell {
+	var all []cell
+	for _, inHand := range []int{1, 10, 64, 256, 1024} {
+		n := orders
+		if inHand == 1 {
+			n = ordersAlone
 		}
-		b.report.Throughput = append(b.report.Throughput, t)
-		say("  WORKER_CONCURRENCY=%d: worker %v, plain %v, ratio %.2f", t.Concurrency, t.Worker, t.Plain, t.Ratio)
+		all = append(all, cell{System: "worker", InHand: inHand, Orders: n, runs: 5})
+		if inHand == 256 {
+			all = append(all, cell{System: "worker", InHand: inHand, Log: "warn", Orders: n, runs: 5})
+		}
+		for _, system := range []string{"plain", "rmq", "asynq", "work", "river", "river-fast"} {
+			c := cell{System: system, Store: "plain", InHand: inHand, Orders: n, runs: 3}
+			if system == "plain" && inHand != 10 && inHand != 1024 || system == "asynq" && inHand == 256 {
+				c.runs = 5
+			}
+			if system == "river" {
+				c.Orders = min(n, 10*riverEachOne*inHand)
+			}
+			all = append(all, c)
+		}
+		if inHand == 1 { // alone there is nothing to group
+			continue
+		}
+		for _, system := range []string{"plain", "rmq", "rmq-fast", "asynq", "work", "river-fast"} {
+			c := cell{System: system, Store: "group", InHand: inHand, Orders: n, runs: 3}
+			if inHand == 256 {
+				c.runs = 5
+			}
+			all = append(all, c)
+		}
+	}
+	for _, ceiling := range []string{"batch", "set-based", "redis-alone"} {
+		all = append(all, cell{System: ceiling, Orders: orders, runs: 5})
+	}
+	for _, clients := range []int{1, 10, 64} {
+		all = append(all, cell{System: "pgbench", InHand: clients, Orders: orders, runs: 3})
+	}
+	return all
+}
+
+// measureThroughput goes through all cells again and again, so that whatever else the
+// machine does meets all of them.
+func (b *bench) measureThroughput(ctx context.Context) error {
+	say("\nthroughput: orders without work, median [and range]; %d connections to PostgreSQL for each peer, the default for the worker", connections)
+	return b.repeat(ctx, "throughput", throughputCells(b.full), func(ctx context.Context, c cell) (run, error) {
+		if c.System == "pgbench" {
+			return b.pgbench(ctx, c)
+		}
+		return b.measure(ctx, c)
+	})
+}
+
+// repeat runs each cell as often as it says, and reports its figures after its last run.
+func (b *bench) repeat(ctx context.Context, section string, cells []cell, measure func(context.Context, cell) (run, error)) error {
+	most := 0
+	for _, c := range cells { // there may be none
+		most = max(most, c.runs)
+	}
+	for repetition := 1; repetition <= most; repetition++ {
+		begin := time.Now()
+		for _, c := range cells {
+			if repetition > c.runs {
+				continue
+			}
+			c.Section = section
+			c.Orders = min(c.Orders, b.limit)
+			r, err := measure(ctx, c)
+			if err != nil {
+				return err
+			}
+			r.Repetition = repetition
+			b.report.Runs = append(b.report.Runs, r)
+			if repetition == c.runs {
+				say("  %-50v %v", c, ratesOf(b.report.Runs.of(c)))
+			}
+		}
+		if repetition < most {
+			say("  (repetition %d of %d took %.0f s)", repetition, most, time.Since(begin).Seconds())
+		}
 	}
 	return nil
 }
 
-// compare runs the worker and the plain loop in turns, so that whatever else the
-// machine does meets both.
-func (b *bench) compare(ctx context.Context, concurrency int) (throughput, error) {
-	t := throughput{Concurrency: concurrency, Orders: most}
-	if concurrency == 1 {
-		t.Orders = fewest
-	}
-	var worker, plain []float64
-	for run := range runs {
-		for _, system := range []struct {
-			name  string
-			rates *[]float64
-			start consume
-		}{{"worker", &worker, b.startWorker}, {"plain", &plain, b.startPlain}} {
-			name := fmt.Sprintf("%s-%d-%d", system.name, concurrency, run+1)
-			rate, err := b.drain(ctx, name, system.start, concurrency, t.Orders)
-			if err != nil {
-				return t, fmt.Errorf("%s: %w", name, err)
-			}
-			*system.rates = append(*system.rates, rate)
-		}
-	}
-	t.Worker, t.Plain = ratesOf(worker), ratesOf(plain)
-	t.Ratio = t.Worker.Median / t.Plain.Median
-	return t, nil
+// rates are orders a second, over several runs.
+type rates struct {
+	Median float64
+	Min    float64
+	Max    float64
+	Runs   int
 }
 
-func ratesOf(runs []float64) rates { return rates{median(runs), slices.Min(runs), slices.Max(runs)} }
-
-// drain is the rate at which n orders are fulfilled: from just before the LPUSH that
-// queues them all to the last row's updated_at. Orders before them have warmed up the
-// connections.
-func (b *bench) drain(ctx context.Context, name string, start consume, concurrency, n int) (float64, error) {
-	if err := b.clear(ctx); err != nil {
-		return 0, err
+func (r rates) String() string {
+	if r.Runs == 1 {
+		return fmt.Sprintf("%6.0f orders/s", r.Median)
 	}
-	queue := "bench_" + name
-	stop, err := start(ctx, name, queue, concurrency)
-	if err != nil {
-		return 0, err
-	}
-	defer stop()
-	if _, _, err := b.order(ctx, queue, 2*concurrency); err != nil {
-		return 0, err
-	}
-	if err := b.awaitAll(ctx); err != nil {
-		return 0, err
-	}
-	_, begin, err := b.order(ctx, queue, n)
-	if err != nil {
-		return 0, err
-	}
-	if err := b.awaitAll(ctx); err != nil {
-		return 0, err
-	}
-	var end time.Time
-	if err := b.db.QueryRow(ctx, `SELECT max(updated_at) FROM orders`).Scan(&end); err != nil {
-		return 0, err
-	}
-	return float64(n) / end.Sub(begin).Seconds(), nil
+	return fmt.Sprintf("%6.0f orders/s [%.0f to %.0f]", r.Median, r.Min, r.Max)
 }
 
-// startWorker runs the worker at its default settings. Nobody reads its log.
-func (b *bench) startWorker(_ context.Context, name, queue string, concurrency int) (func(), error) {
-	w, err := b.rig.Start(name, nil, append(noWork, "QUEUE_NAME="+queue, "WORKER_CONCURRENCY="+strconv.Itoa(concurrency))...)
-	if err != nil {
-		return nil, err
+func ratesOf(all runs) rates {
+	if len(all) == 0 {
+		return rates{}
 	}
-	return w.Stop, nil
+	each := all.each(func(r run) float64 { return r.Rate })
+	return rates{median(each), slices.Min(each), slices.Max(each), len(all)}
 }
