@@ -6,20 +6,20 @@ package main
 var controls = []control{
 	{
 		"fencing-token", "the fencing token",
-		"internal/db/orders.go",
-		"WHERE id = $1::bigint AND status = 'processing' AND xmin::text = $2", "WHERE id = $1::bigint AND status = 'processing' AND $2 <> ''",
+		"internal/db/step.go",
+		"AND status = 'processing' AND orders.xmin::text = version", "AND status = 'processing' AND version <> ''",
 		chaos("zombie"),
 	},
 	{
 		"audit", "the audit by the clock",
 		"internal/queue/audit.go",
-		"	if length.Val() <= int64(known) {", "	if length.Val() <= int64(known) || known >= 0 {",
+		"		if length.Val() > int64(known[i]) {", "		if length.Val() > int64(known[i]) && ctx == nil {",
 		test("internal/queue", "TestConsumer_releasesStraysThatFindNoSlot"),
 	},
 	{
 		"look-after-lost-reply", "the look after a claim of unknown outcome, and the audit",
 		"internal/queue/audit.go",
-		"	known := s.hand.snapshot()\n", "	if known := s.hand.snapshot(); known != nil {\n\t\ts.unsure = false\n\t\treturn nil\n\t}\n	known := s.hand.snapshot()\n",
+		"	known := l.snapshot()\n", "	if known := l.snapshot(); known != nil {\n\t\treturn nil\n\t}\n	known := l.snapshot()\n",
 		chaos("lose-claim"),
 	},
 	{
@@ -31,7 +31,7 @@ var controls = []control{
 	{
 		"store-then-ack", "the order of commit and acknowledgement",
 		"internal/queue/session.go",
-		"		s.settle(d, s.safely(d))\n", "		s.ack(s.live, d)\n		s.settle(d, s.safely(d))\n",
+		"	s.settle(d, s.safely(d))\n", "	s.ack(s.live, d)\n	s.settle(d, s.safely(d))\n",
 		chaos("kill"),
 	},
 	{
@@ -61,7 +61,7 @@ var controls = []control{
 	{
 		"start-note", "the note that work has begun",
 		"internal/queue/lua/start.lua",
-		"redis.call('HSET', worker, 'order:' .. digest,", "redis.call('HSET', worker, 'other:' .. digest,",
+		"notes[i - 1], notes[i] = note, now .. about", "notes[i - 1], notes[i] = 'other' .. note, now .. about",
 		test("cmd/worker", "TestWorker_orderThatKills"),
 	},
 	{
@@ -121,7 +121,7 @@ var controls = []control{
 	{
 		"hand-back", "the hand-back at a stop",
 		"internal/queue/lua/leave.lua",
-		"while moved < limit do\n", "if redis.call('DEL', processing) > 0 then return 0 end\nwhile moved < limit do\n",
+		"  local processing = KEYS[i]\n", "  local processing = KEYS[i]\n  redis.call('DEL', processing)\n",
 		test("cmd/worker", "TestWorker_stops"),
 	},
 	{
