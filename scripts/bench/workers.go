@@ -135,7 +135,7 @@ func (w *workers) alive() error {
 // lists are what the workers have in hand.
 func (w *workers) lists() (keys []string) {
 	for _, instance := range w.instances {
-		keys = append(keys, queue.NewKeys(w.queueName()).Processing(instance))
+		keys = append(keys, queue.NewKeys(w.queueName()).Lanes(instance, w.InHand)...)
 	}
 	return keys
 }
