@@ -128,6 +128,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
 	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log}
+	consumer.Prepare = fulfiller.Prepare
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -25,34 +26,84 @@ type Token string
 // [*order.InHandError] if the order is processing and not to be taken over, or what
 // PostgreSQL has against this very row.
 func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Token, err error) {
+	return o.GoOn(ctx, Attempt{change: change{id, version}})
+}
+
+// Attempt is a claim that may have been tried once, by [Orders.ClaimTogether].
+type Attempt struct {
+	change
+	begun  time.Time // zero: it was not
+	result row
+	err    error
+}
+
+// Claimed reports whether the claim has succeeded.
+func (a Attempt) Claimed() bool { return !a.begun.IsZero() && a.err == nil }
+
+// ClaimTogether tries to set all the orders, of which none stands there twice, to processing
+// at one go. Nothing is tried while PostgreSQL is away. [Orders.GoOn] tells of each what came
+// of it, and does what is left to do.
+func (o *Orders) ClaimTogether(ids []int64) []Attempt {
+	attempts, calls := make([]Attempt, len(ids)), make([]*call, len(ids))
+	for i, id := range ids {
+		attempts[i].change = change{id: id}
+		calls[i] = &call{Request: attempts[i].change}
+	}
+	select {
+	case <-o.Available():
+	default:
+		return attempts
+	}
+	begun := time.Now()
+	o.claims.flush(slices.Clone(calls)) // which sorts them
+	for i, c := range calls {
+		if !errors.Is(c.Err, errTogether) {
+			attempts[i].begun, attempts[i].result, attempts[i].err = begun, c.Answer, c.Err
+		}
+	}
+	return attempts
+}
+
+// GoOn goes on with a claim as [Orders.Claim] would have done after its first try.
+func (o *Orders) GoOn(ctx context.Context, a Attempt) (token Token, err error) {
+	if a.Claimed() {
+		return a.result.token, nil
+	}
 	var asked time.Time // when our first try of unknown outcome began; zero: there was none
 	err = outage.RideQuietly(ctx, o.log, "claim the order", isRefusal, func() error {
 		return o.try(ctx, func() (err error) {
 			begun := time.Now()
-			token, err = o.claimOnce(id, version, asked)
+			if !a.begun.IsZero() {
+				begun = a.begun
+			}
+			token, err = o.claimOnce(a, asked)
+			a.begun = time.Time{} // from now on it is tried here
 			if err != nil && isUnknown(err) && asked.IsZero() {
 				asked = begun
 			}
 			return err
 		})
 	})
-	return token, wrap("claim", id, err)
+	return token, wrap("claim", a.id, err)
 }
 
-func (o *Orders) claimOnce(id int64, version string, asked time.Time) (Token, error) {
-	for {
-		claimed, err := o.claims.do(change{id, version})
+func (o *Orders) claimOnce(a Attempt, asked time.Time) (Token, error) {
+	claimed, err, wanted := a.result, a.err, a.change
+	for tried := !a.begun.IsZero(); ; tried = false {
+		if !tried {
+			claimed, err = o.claims.do(wanted)
+		}
 		if !errors.Is(err, errGuard) {
 			return claimed.token, err
 		}
-		seen, err := o.look(id)
+		seen, err := o.look(a.id)
 		if err != nil {
 			return "", err
 		}
 		if err := o.mayTake(seen, asked); err != nil {
 			return "", err
 		}
-		version = string(seen.token)
+		wanted.version = string(seen.token)
 		asked = time.Time{} // if somebody is quicker now, his is not our claim
 	}
 }

@@ -42,6 +42,8 @@ type Work interface {
 
 // Orders is the orders table; [*db.Orders] is the real one and documents the methods.
 type Orders interface {
+	ClaimTogether(ids []int64) []db.Attempt
+	GoOn(ctx context.Context, a db.Attempt) (db.Token, error)
 	Claim(ctx context.Context, id int64, version string) (db.Token, error)
 	Finish(ctx context.Context, id int64, token db.Token) error
 }
@@ -65,22 +67,27 @@ type Fulfiller struct {
 
 // Handle fulfils the order of one message. It is a [queue.Handler].
 func (f *Fulfiller) Handle(ctx context.Context, d *queue.Delivery) error {
-	return classify(f.fulfil(ctx, d, d.Payload))
+	r, prepared := d.Prepared.(*request)
+	if !prepared {
+		r = read(d, d.Payload)
+	}
+	return classify(f.fulfil(ctx, d, r))
 }
 
-func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, payload []byte) error {
-	m, err := order.Decode(payload)
-	d.Concerns(m.OrderID, m.CorrelationID)
-	if err != nil {
-		return err
+func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
+	m := r.message
+	if r.err != nil {
+		return r.err
 	}
 	ctx = logger.WithOrder(ctx, m.OrderID, m.CorrelationID)
 
-	token, err := f.claim(ctx, d, m.OrderID)
+	token, err := f.claim(ctx, d, r)
 	if err != nil {
 		return f.unclaimed(ctx, err)
 	}
-	crash.At("row_claimed")
+	if !r.claimed() {
+		crash.At("row_claimed")
+	}
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
@@ -96,8 +103,9 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, payload []byte) erro
 // claim takes the order over from a former holder only where the queue knows that there is
 // none any more, and only as he left it: the look holds for him, not for who was quicker.
 // What was most likely our own claim, and had no answer, is ours as long as the message is.
-func (f *Fulfiller) claim(ctx context.Context, d Delivery, id int64) (db.Token, error) {
-	token, err := f.Orders.Claim(ctx, id, "")
+func (f *Fulfiller) claim(ctx context.Context, d Delivery, r *request) (db.Token, error) {
+	id := r.message.OrderID
+	token, err := f.firstClaim(ctx, r)
 	for first := true; ; first = false {
 		var inHand *order.InHandError
 		if !errors.As(err, &inHand) || !first && !inHand.Ours {
@@ -114,6 +122,13 @@ func (f *Fulfiller) claim(ctx context.Context, d Delivery, id int64) (db.Token, 
 			f.Log.InfoContext(ctx, fmt.Sprintf("Order %d taken over from a former holder", id))
 		}
 	}
+}
+
+func (f *Fulfiller) firstClaim(ctx context.Context, r *request) (db.Token, error) {
+	if r.attempt != nil {
+		return f.Orders.GoOn(ctx, *r.attempt)
+	}
+	return f.Orders.Claim(ctx, r.message.OrderID, "")
 }
 
 // unclaimed turns a copy of a fulfilled order into success.

@@ -37,6 +37,7 @@ var errBroken = errors.New("connection reset")
 // script is everything around a Fulfiller: it answers as a test's row says, and notes
 // each call in its order.
 type script struct {
+	Orders            // nobody prepares here
 	claims    []error // of each Claim; the last holds for all that follow
 	mayTake   bool
 	mayErr    error
@@ -100,7 +101,7 @@ func (s *script) Do(ctx context.Context, m order.Message) error {
 
 func (s *script) fulfil(ctx context.Context, log *slog.Logger, payload string) error {
 	f := &Fulfiller{Orders: s, Work: s, Timeout: timeout, Log: log}
-	return f.fulfil(ctx, s, []byte(payload))
+	return f.fulfil(ctx, s, read(s, []byte(payload)))
 }
 
 func TestFulfiller_steps(t *testing.T) {
@@ -230,7 +231,7 @@ func TestFulfiller_saysThatTheTimeIsOver(t *testing.T) {
 				var s script
 				f := &Fulfiller{Orders: &s, Work: work, Timeout: timeout, Log: slog.New(slog.DiscardHandler)}
 				began := time.Now()
-				err := f.fulfil(t.Context(), &s, []byte(payload))
+				err := f.fulfil(t.Context(), &s, read(&s, []byte(payload)))
 				if took := time.Since(began); took != timeout {
 					t.Errorf("the work took %v, want %v", took, timeout)
 				}
@@ -253,7 +254,7 @@ func TestFulfiller_atShutdown(t *testing.T) {
 			defer cancel()
 			var s script
 			f := &Fulfiller{Orders: &s, Work: Simulation{Min: time.Minute, Max: time.Minute}, Timeout: timeout, Log: slog.New(slog.DiscardHandler)}
-			err := f.fulfil(ctx, &s, []byte(payload))
+			err := f.fulfil(ctx, &s, read(&s, []byte(payload)))
 			if !errors.Is(err, stop) || errors.Is(err, errTimeout) {
 				t.Errorf("the result is %v, want %v", err, stop)
 			}
@@ -268,7 +269,7 @@ func TestFulfiller_atShutdown(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			var s script
 			f := &Fulfiller{Orders: &s, Work: workFunc(func(context.Context) error { cancel(stop); return nil }), Timeout: timeout, Log: slog.New(slog.DiscardHandler)}
-			if err := f.fulfil(ctx, &s, []byte(payload)); err != nil {
+			if err := f.fulfil(ctx, &s, read(&s, []byte(payload))); err != nil {
 				t.Errorf("the result is %v, want success", err)
 			}
 			if !slices.Contains(s.calls, "finish 17 with token") {
@@ -354,6 +355,8 @@ func TestFulfiller_logs(t *testing.T) {
 // world is an order's row, a message about it, and calls that can go wrong in two
 // ways: before they have done anything, and after.
 type world struct {
+	Orders // nobody prepares here
+
 	status      order.Status
 	version     int
 	redelivered bool // somebody held the message, and nobody has started it since
@@ -436,7 +439,7 @@ func (w *world) Do(context.Context, order.Message) error {
 // deliver hands the message to a worker. What is not done counts as held before.
 func (w *world) deliver(t *testing.T) (done bool) {
 	f := &Fulfiller{Orders: w, Work: w, Timeout: timeout, Log: logger.New(io.Discard, "test", slog.LevelError)}
-	err := classify(f.fulfil(t.Context(), w, []byte(payload)))
+	err := classify(f.fulfil(t.Context(), w, read(w, []byte(payload))))
 	if err == nil && w.status != order.Fulfilled {
 		t.Fatalf("the message may be forgotten, and the order is %s", w.status)
 	}

@@ -37,6 +37,12 @@ const (
 // Its claim is BRPop on fulfillment_queue: same order, same blocking wait, never a busy wait; the element moves instead of vanishing.
 type Consumer struct {
 	*Queue
+
+	// Prepare, if there is one, may do for messages that were claimed together what each
+	// handler would have to do alone, as far as that can be done at one go. What it leaves
+	// in [Delivery.Prepared] is for the handler.
+	Prepare func(context.Context, []*Delivery)
+
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
 	done  chan struct{} // one token for each that is fulfilled, and not yet forgotten
@@ -67,9 +73,9 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), claimed: make(chan claimed),
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan []*Delivery),
 		}
-		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.noteStarts)
+		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New(itself[*settlement], mostMessages, s.sendSettlements)
 		s.serve(ctx, work)
 	}
@@ -228,8 +234,8 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
 	}
-	for _, payload := range payloads {
-		s.dispatch(l, payload)
+	if len(payloads) > 0 {
+		s.dispatch(l, payloads...)
 	}
 	s.freeSlots(free - len(payloads))
 	return len(payloads), nil

@@ -20,7 +20,8 @@ var startScript = redis.NewScript(startLua)
 
 // Delivery is one message on its way through a handler.
 type Delivery struct {
-	Payload []byte // byte for byte what was queued
+	Payload  []byte // byte for byte what was queued
+	Prepared any    // what [Consumer.Prepare] has left
 
 	session *session
 	lane    *lane
@@ -57,6 +58,9 @@ func (d *Delivery) order() string {
 // message is not this worker's any more, or the cause of ctx's end; the work must
 // not begin then.
 func (d *Delivery) Start(ctx context.Context) error {
+	if d.started == 1 {
+		return nil // by StartTogether
+	}
 	s := d.session
 	err := outage.RideQuietly(ctx, s.log, "note the start of the work", isReply, func() error {
 		charged, err := s.starts.Do(d)
@@ -72,25 +76,56 @@ func (d *Delivery) Start(ctx context.Context) error {
 	return err
 }
 
-// noteStarts notes all the starts that have gathered.
-func (s *session) noteStarts(calls []*groupcommit.Call[*Delivery, int64]) {
-	args := make([]any, 1, 1+2*len(calls))
-	args[0] = s.instance
-	for _, c := range calls {
-		d := c.Request
-		args = append(args, note(d.digest), d.order()+" "+d.correlationID)
+// StartTogether does at one go what [Delivery.Start] does for each; whom it does not start
+// must start by himself. All are of one preparation.
+func StartTogether(all []*Delivery) {
+	if len(all) == 0 {
+		return
 	}
-	charged, err := s.run(context.Background(), startScript,
-		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}, args...,
-	).Int64Slice()
-	for i, c := range calls {
-		switch c.Err = err; {
-		case len(charged) == len(calls):
-			c.Answer = charged[i]
-		case len(charged) == 1: // the lease is gone
-			c.Answer = charged[0]
+	charged, err := all[0].session.noteStarts(all)
+	for i, d := range all {
+		if err == nil && charged[i] >= 0 {
+			d.charged, d.started = int(charged[i]), 1
+			crash.At("started")
 		}
 	}
+}
+
+// shareStarts notes all the starts that have gathered.
+func (s *session) shareStarts(calls []*groupcommit.Call[*Delivery, int64]) {
+	all := make([]*Delivery, len(calls))
+	for i, c := range calls {
+		all[i] = c.Request
+	}
+	charged, err := s.noteStarts(all)
+	for i, c := range calls {
+		if c.Err = err; err == nil {
+			c.Answer = charged[i]
+		}
+	}
+}
+
+// noteStarts notes that the work on all of them begins, and returns what each was charged
+// so far, or -1 for each if the lease is gone.
+func (s *session) noteStarts(all []*Delivery) ([]int64, error) {
+	args := make([]any, 1, 1+2*len(all))
+	args[0] = s.instance
+	for _, d := range all {
+		args = append(args, note(d.digest), d.order()+" "+d.correlationID)
+	}
+	answer, err := s.run(context.Background(), startScript,
+		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}, args...,
+	).Int64Slice()
+	if err != nil || len(answer) == len(all) {
+		return answer, err
+	}
+	charged := make([]int64, len(all))
+	for i := range charged {
+		if len(answer) == 1 { // the lease is gone
+			charged[i] = answer[0]
+		}
+	}
+	return charged, nil
 }
 
 // note is the field of the worker's hash that says that a message is being worked on.

@@ -27,7 +27,7 @@ type session struct {
 	live     context.Context         // of the handlers; set by serve before the first claim
 	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
-	claimed  chan claimed // to goroutines that have handled one before
+	idle     chan []*Delivery // to goroutines that have handled some before
 
 	lanes       []*lane
 	starts      *groupcommit.Group[*Delivery, *Delivery, int64]
@@ -70,7 +70,7 @@ func (s *session) serve(ctx, work context.Context) {
 	defer heartbeat.Wait()
 
 	s.claimLoop(claiming)
-	close(s.claimed)
+	close(s.idle)
 	s.drain()
 	stopBeating()
 	crash.At("leaving")
@@ -104,48 +104,6 @@ func (s *session) drain() {
 	case <-done:
 	case <-time.After(graceTime):
 		s.log.Warn("handlers still run, their orders are handed back all the same")
-	}
-}
-
-// dispatch has a message handled that is in that lane. It uses up one slot until the
-// message is settled.
-func (s *session) dispatch(l *lane, payload string) {
-	l.take(payload)
-	s.handlers.Add(1)
-	next := claimed{l, payload}
-	select {
-	case s.claimed <- next: // to a goroutine whose stack has grown already
-	default:
-		go func() {
-			s.deliver(next)
-			for next := range s.claimed {
-				s.deliver(next)
-			}
-		}()
-	}
-}
-
-// claimed is a message in hand for which nobody cares yet.
-type claimed struct {
-	lane    *lane
-	payload string
-}
-
-// deliver has one message handled, and does with it what comes of that.
-func (s *session) deliver(c claimed) {
-	defer s.handlers.Done()
-	d := &Delivery{Payload: []byte(c.payload), session: s, lane: c.lane}
-	d.digest = Digest(d.Payload)
-	defer c.lane.drop(c.payload)
-	defer s.release(d)
-	s.settle(d, s.safely(d))
-}
-
-// release frees the slot of a delivery, unless that was done.
-func (s *session) release(d *Delivery) {
-	if !d.released {
-		d.released = true
-		s.freeSlots(1)
 	}
 }
 

@@ -1,0 +1,54 @@
+package fulfil
+
+import (
+	"context"
+
+	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/db"
+	"fulfillment-worker/internal/order"
+	"fulfillment-worker/internal/queue"
+)
+
+// request is what a message asks for, and what was done about it already.
+type request struct {
+	message order.Message
+	err     error       // why it cannot be read
+	attempt *db.Attempt // to claim the order; nil: none
+}
+
+func read(d Delivery, payload []byte) *request {
+	m, err := order.Decode(payload)
+	d.Concerns(m.OrderID, m.CorrelationID)
+	return &request{message: m, err: err}
+}
+
+// claimed reports whether the preparation has claimed the order.
+func (r *request) claimed() bool { return r.attempt != nil && r.attempt.Claimed() }
+
+// Prepare claims the orders of messages that were claimed together, and notes their start:
+// one statement and one script for all where nothing is in the way. What that leaves undone
+// is done by [Fulfiller.Handle]. It is a [queue.Consumer]'s Prepare.
+func (f *Fulfiller) Prepare(_ context.Context, all []*queue.Delivery) {
+	ids, requests := make([]int64, 0, len(all)), make([]*request, 0, len(all))
+	claims := make([]*queue.Delivery, 0, len(all))
+	twice := make(map[int64]bool, len(all))
+	for _, d := range all {
+		r := read(d, d.Payload)
+		d.Prepared = r
+		if id := r.message.OrderID; r.err == nil && !twice[id] { // a copy comes too late in any case
+			twice[id] = true
+			ids, requests, claims = append(ids, id), append(requests, r), append(claims, d)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	var starts []*queue.Delivery
+	for i, attempt := range f.Orders.ClaimTogether(ids) {
+		if requests[i].attempt = &attempt; attempt.Claimed() {
+			crash.At("row_claimed")
+			starts = append(starts, claims[i])
+		}
+	}
+	queue.StartTogether(starts)
+}
