@@ -94,7 +94,7 @@ func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
 		}
 		if s.takeSlots(1) == 1 {
 			s.log.WarnContext(ctx, "adopted a stray: the reply to its claim was lost", "digest", Digest([]byte(payload)))
-			s.dispatch(l, payload)
+			s.dispatch(s.delivery(l, payload))
 			continue
 		}
 		if err := s.putBack(ctx, l, payload); err != nil {

@@ -73,7 +73,7 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan []*Delivery),
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), preparing: always,
 		}
 		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New(itself[*settlement], mostMessages, s.sendSettlements)
@@ -91,7 +91,7 @@ func (s *session) claimLoop(ctx context.Context) {
 	s.lastClaim.Store(nil)
 	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
-		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || ctx.Err() != nil {
+		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || !s.await(ctx, s.prepared) || ctx.Err() != nil {
 			return
 		}
 		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx)) })
@@ -152,6 +152,10 @@ func (s *session) resumed() <-chan struct{} {
 	return always
 }
 
+// prepared yields when those are prepared that were claimed last: what becomes free
+// meanwhile is claimed, and prepared, together.
+func (s *session) prepared() <-chan struct{} { return s.preparing }
+
 func (s *session) slot() <-chan struct{} { return s.slots }
 
 //go:embed lua/claim.lua
@@ -179,7 +183,7 @@ func (s *session) claim(ctx context.Context) error {
 	if s.takeSlots(1) == 0 {
 		return nil
 	}
-	l := emptiest(s.lanes)
+	l := emptiestFirst(s.lanes)[0]
 	payload, err := s.blockingMove(ctx, l)
 	if err != nil {
 		s.freeSlots(1)
@@ -192,7 +196,7 @@ func (s *session) claim(ctx context.Context) error {
 		return s.failed(ctx, err)
 	}
 	crash.At("claimed")
-	s.dispatch(l, payload)
+	s.dispatch(s.delivery(l, payload))
 	_, err = s.fillSlots(ctx)
 	return err
 }
@@ -219,24 +223,26 @@ func (s *session) blockingMove(ctx context.Context, l *lane) (string, error) {
 	return node.BLMove(ctx, s.keys.Queue(), l.key, "RIGHT", "LEFT", blockFor).Result()
 }
 
-// fillSlots takes as many messages as there are slots free, up to the length of a lane,
-// without waiting, and says how many it got.
+// fillSlots takes as many messages as there are slots free, without waiting, and says how
+// many it got.
 func (s *session) fillSlots(ctx context.Context) (int, error) {
-	free := s.takeSlots(laneLength)
+	free := s.takeSlots(mostMessages)
 	if free == 0 || ctx.Err() != nil {
 		s.freeSlots(free)
 		return 0, nil
 	}
-	l := emptiest(s.lanes)
-	payloads, err := s.move(context.WithoutCancel(ctx), l, free)
+	lanes := emptiestFirst(s.lanes)
+	payloads, err := s.move(context.WithoutCancel(ctx), lanes, free)
 	s.plenty = len(payloads) == free
 	if err != nil {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
 	}
-	if len(payloads) > 0 {
-		s.dispatch(l, payloads...)
+	all := make([]*Delivery, len(payloads))
+	for i, payload := range payloads {
+		all[i] = s.delivery(lanes[i/laneLength], payload)
 	}
+	s.dispatch(all...)
 	s.freeSlots(free - len(payloads))
 	return len(payloads), nil
 }
@@ -254,14 +260,19 @@ func (s *session) failed(ctx context.Context, err error) error {
 	return errors.Join(err, s.adoptStrays(ctx))
 }
 
-func (s *session) move(ctx context.Context, l *lane, limit int) ([]string, error) {
+// move fills the lanes one after the other, each with as many messages as a lane is long.
+func (s *session) move(ctx context.Context, lanes []*lane, limit int) ([]string, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	node, err := master(ctx, s.rdb.control, s.keys.Queue())
 	if err != nil {
 		return nil, err
 	}
-	return claimScript.Run(ctx, node, []string{s.keys.Queue(), l.key}, limit, s.cfg.MaxMessageBytes).StringSlice()
+	keys := []string{s.keys.Queue()}
+	for _, l := range lanes[:min(len(lanes), (limit+laneLength-1)/laneLength)] {
+		keys = append(keys, l.key)
+	}
+	return claimScript.Run(ctx, node, keys, limit, laneLength, s.cfg.MaxMessageBytes).StringSlice()
 }
 
 // takeSlots takes up to n of the free slots and says how many it got. Only the claim

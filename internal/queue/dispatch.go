@@ -1,42 +1,66 @@
 package queue
 
-// dispatch has messages handled that were claimed together and are in that lane. Each uses
-// up one slot until it is settled.
-func (s *session) dispatch(l *lane, payloads ...string) {
-	all := make([]*Delivery, len(payloads))
-	for i, payload := range payloads {
-		l.take(payload)
-		all[i] = &Delivery{Payload: []byte(payload), session: s, lane: l}
-	}
-	s.handlers.Add(len(all))
-	s.pass(all)
+import (
+	"sync"
+	"time"
+
+	"fulfillment-worker/internal/groupcommit"
+)
+
+// gang are deliveries of messages that were claimed together.
+type gang struct {
+	all      []*Delivery
+	prepared func() // to call once they are; nil where they are already
 }
 
-// pass has deliveries handled by a goroutine that has nothing to do, whose stack has grown
+// delivery takes a message in hand that is in that lane.
+func (s *session) delivery(l *lane, payload string) *Delivery {
+	l.take(payload)
+	return &Delivery{Payload: []byte(payload), session: s, lane: l}
+}
+
+// dispatch has deliveries prepared together and handled, each by itself. Each uses up one
+// slot until it is settled.
+func (s *session) dispatch(all ...*Delivery) {
+	if len(all) == 0 {
+		return
+	}
+	s.handlers.Add(len(all))
+	done := make(chan struct{})
+	s.preparing = done
+	prepared := sync.OnceFunc(func() { close(done) })
+	slow := time.AfterFunc(groupcommit.Patience, prepared)
+	s.pass(gang{all, func() {
+		slow.Stop()
+		prepared()
+	}})
+}
+
+// pass has a gang handled by a goroutine that has nothing to do, whose stack has grown
 // already, or else by a new one.
-func (s *session) pass(all []*Delivery) {
+func (s *session) pass(g gang) {
 	select {
-	case s.idle <- all:
+	case s.idle <- g:
 	default:
 		go func() {
-			s.deliver(all)
-			for more := range s.idle {
-				s.deliver(more)
+			s.deliver(g)
+			for next := range s.idle {
+				s.deliver(next)
 			}
 		}()
 	}
 }
 
-// deliver prepares deliveries together, unless that was done, and has each handled by a
-// goroutine of its own.
-func (s *session) deliver(all []*Delivery) {
-	if all[0].digest == "" {
-		s.prepare(all)
+// deliver has each of a gang handled by a goroutine of its own.
+func (s *session) deliver(g gang) {
+	if g.prepared != nil {
+		s.prepare(g.all)
+		g.prepared()
 	}
-	for i := range all[1:] {
-		s.pass(all[i+1 : i+2])
+	for i := range g.all[1:] {
+		s.pass(gang{all: g.all[i+1 : i+2]})
 	}
-	d := all[0]
+	d := g.all[0]
 	defer s.handlers.Done()
 	defer d.lane.drop(string(d.Payload))
 	defer s.release(d)

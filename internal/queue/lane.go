@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"sync"
 )
 
@@ -22,15 +24,9 @@ func newLanes(keys []string) (lanes []*lane) {
 	return lanes
 }
 
-// emptiest is the lane that knows the fewest messages.
-func emptiest(lanes []*lane) *lane {
-	least := lanes[0]
-	for _, l := range lanes[1:] {
-		if l.size() < least.size() {
-			least = l
-		}
-	}
-	return least
+// emptiestFirst is the lanes in the order of how many messages they know.
+func emptiestFirst(lanes []*lane) []*lane {
+	return slices.SortedStableFunc(slices.Values(lanes), func(a, b *lane) int { return cmp.Compare(a.size(), b.size()) })
 }
 
 func (l *lane) take(payload string) {

@@ -27,7 +27,7 @@ type session struct {
 	live     context.Context         // of the handlers; set by serve before the first claim
 	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
-	idle     chan []*Delivery // to goroutines that have handled some before
+	idle     chan gang // to goroutines that have handled one before
 
 	lanes       []*lane
 	starts      *groupcommit.Group[*Delivery, *Delivery, int64]
@@ -38,6 +38,8 @@ type session struct {
 	unsure   bool // a claim's outcome is unknown: audit before the next
 	plenty   bool // the last claim got all that it asked for: there may be more
 	paused   bool
+
+	preparing chan struct{} // closed when those are prepared that were claimed last, or it takes long
 }
 
 // serve is the order of a session's steps. The heartbeat begins before the first
