@@ -39,7 +39,8 @@ type session struct {
 	plenty   bool // the last claim got all that it asked for: there may be more
 	paused   bool
 
-	preparing chan struct{} // closed when those are prepared that were claimed last, or it takes long
+	// closed when the last gang but one is prepared, and the last, or that takes long
+	preparing, preparingNext chan struct{}
 }
 
 // serve is the order of a session's steps. The heartbeat begins before the first
