@@ -66,6 +66,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	}
 	cfg, err := config.Load(getenv)
 	log := logger.New(stdout, service, cfg.LogLevel)
+	defer logger.Flush(log)
 	if err != nil {
 		log.Error("cannot start: wrong settings", "error", err)
 		return 1

@@ -3,15 +3,18 @@
 //
 // # What callers may rely on
 //
-//   - Each record is one line and one write, with the keys timestamp, level,
-//     service, message and correlation_id first, in that order, and each once.
+//   - Each record is one line, with the keys timestamp, level, service, message and
+//     correlation_id first, in that order, and each once. A write is of whole lines.
+//   - A warning or an error is out when it was logged, and with it all before it. Any
+//     other line is out then, too, or goes out with the next write, which is under way;
+//     [Flush] waits for that.
 //   - The correlation id and the order id come from the context.
 //   - An attribute that JSON cannot hold is written as text; a line is never
 //     dropped for its content.
 //
 // # What this package never does
 //
-//   - It keeps no buffer: what was logged is out.
+//   - It waits for no time and no number of lines before it writes.
 //   - It reads no attribute of With again: what a logger was given is written
 //     as it was then.
 package logger
@@ -59,7 +62,7 @@ func (e LogEntry) MarshalJSON() ([]byte, error) {
 // New returns a logger that writes for one service to w the records of at least
 // that level. It is safe for concurrent use.
 func New(w io.Writer, service string, level slog.Leveler) *slog.Logger {
-	return slog.New(&handler{out: &output{w: w}, service: service, level: level})
+	return slog.New(&handler{out: newOutput(w), service: service, level: level})
 }
 
 // handler is a slog.Handler that makes a LogEntry of each record.
@@ -111,7 +114,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	l.json = append(l.json, "}\n"...)
-	return h.out.write(l.json)
+	return h.out.write(l.json, r.Level >= slog.LevelWarn)
 }
 
 // WithAttrs returns a handler that adds the attributes to every record.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fulfillment-worker/internal/logger"
@@ -303,23 +304,30 @@ func TestLogger_writesEachLineOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+	logger.Flush(log)
 
-	next := map[int]int{}
-	for _, line := range out.all {
+	next, sum := map[int]int{}, 0
+	for line := range strings.Lines(strings.Join(out.all, "")) {
+		sum++
 		var got struct {
 			Logger, Line int
 			OrderID      int `json:"order_id"`
 		}
-		if err := json.Unmarshal([]byte(line), &got); err != nil || strings.Count(line, "\n") != 1 {
-			t.Fatalf("one write was %q, want one line: %v", line, err)
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatalf("one line is %q: %v", line, err)
 		}
 		if got.Line != next[got.Logger] || got.OrderID != got.Logger+1 {
 			t.Fatalf("%s: want line %d of this logger", line, next[got.Logger])
 		}
 		next[got.Logger]++
 	}
-	if len(out.all) != loggers*lines {
-		t.Errorf("%d writes, want %d", len(out.all), loggers*lines)
+	for _, write := range out.all {
+		if !strings.HasSuffix(write, "\n") {
+			t.Errorf("a write ends with %q, want a whole line", write[max(0, len(write)-20):])
+		}
+	}
+	if sum != loggers*lines {
+		t.Errorf("%d lines, want %d", sum, loggers*lines)
 	}
 }
 
@@ -408,4 +416,86 @@ func TestLogEntry_isAnObjectByItself(t *testing.T) {
 	if string(got) != want || err != nil {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
+}
+
+// gate is a writer that waits to be let go on.
+type gate struct {
+	began, goOn chan struct{}
+	out         writes
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	g.began <- struct{}{}
+	<-g.goOn
+	return g.out.Write(p)
+}
+
+// Lines that come while a write is under way go out together in the next; Flush and a
+// warning wait until they are out.
+func TestLogger_gathersWhileItWrites(t *testing.T) {
+	for name, wait := range map[string]func(*slog.Logger){
+		"Flush":     logger.Flush,
+		"a warning": func(log *slog.Logger) { log.Warn("w") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gate{began: make(chan struct{}), goOn: make(chan struct{})}
+				log := logger.New(g, "shop", slog.LevelInfo)
+				go log.Info("first")
+				<-g.began
+				log.Info("second")
+				log.Info("third")
+				waited := make(chan struct{})
+				go func() {
+					wait(log)
+					close(waited)
+				}()
+				synctest.Wait()
+				g.goOn <- struct{}{}
+				<-g.began
+				synctest.Wait()
+				select {
+				case <-waited:
+					t.Error("it does not wait for what has gathered")
+				default:
+				}
+				close(g.goOn)
+				<-waited
+				if n := len(g.out.all); n != 2 || !strings.Contains(g.out.all[1], "third") {
+					t.Errorf("%d writes: %q, want 2, the second with all that gathered", n, g.out.all)
+				}
+			})
+		})
+	}
+}
+
+// A reader that is slow keeps writers waiting rather than filling the memory.
+func TestLogger_gathersNoMoreThanItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{began: make(chan struct{}), goOn: make(chan struct{})}
+		log := logger.New(g, "shop", slog.LevelInfo)
+		go log.Info("first")
+		<-g.began
+		logged := 0
+		go func() {
+			for range 1000 {
+				log.Info(strings.Repeat("x", 1000))
+				logged++
+			}
+		}()
+		synctest.Wait()
+		if logged < 10 || logged > 100 {
+			t.Errorf("%d long lines were gathered, want a limit", logged)
+		}
+		go func() {
+			for range g.began {
+			}
+		}()
+		close(g.goOn)
+		synctest.Wait()
+		if logged != 1000 {
+			t.Errorf("%d lines were logged, want 1000", logged)
+		}
+		close(g.began)
+	})
 }

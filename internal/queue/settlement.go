@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"fulfillment-worker/internal/groupcommit"
+	"fulfillment-worker/internal/logger"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -31,6 +32,7 @@ type errand struct {
 
 // sendSettlements sends all the settlements that have gathered in one round trip.
 func (s *session) sendSettlements(calls []*groupcommit.Call[*settlement, []int64]) {
+	logger.Flush(s.log) // what is said of an order is out before its message is forgotten
 	ctx, cancel := bounded(context.Background())
 	defer cancel()
 	errands := bundle(calls)
