@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"fulfillment-worker/internal/logger"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/testenv"
 
@@ -152,5 +154,50 @@ func TestConsumer_keepsManyInLanes(t *testing.T) {
 				t.Error("the queue does not hold what it held before")
 			}
 		})
+	}
+}
+
+// shut is a log that writes nothing until it is opened.
+type shut struct{ open chan struct{} }
+
+func (s shut) Write(p []byte) (int, error) {
+	<-s.open
+	return len(p), nil
+}
+
+// What is said of an order is out before its message is forgotten.
+func TestConsumer_forgetsNothingBeforeItIsSaid(t *testing.T) {
+	b := newBench(t)
+	out := shut{make(chan struct{})}
+	log := logger.New(out, "test", slog.LevelWarn)
+	b.push("m")
+	handled := make(chan struct{})
+	b.consume(queue.NewConsumer(b.queue(b.url, log), open), func(context.Context, *queue.Delivery) error {
+		defer close(handled)
+		go log.Warn("about the order") // is never out
+		testenv.Eventually(t, 5*time.Second, "the line is on its way", func() bool { return logging(log) })
+		return nil
+	})
+	<-handled
+	<-time.After(300 * time.Millisecond) // long enough for an acknowledgement
+	if n := b.rdb.LLen(t.Context(), b.keys.Processing(b.firstInstance())).Val(); n != 1 {
+		t.Errorf("%d messages are in hand, want 1: its line is not out", n)
+	}
+	close(out.open)
+	b.wantNoneInHand()
+}
+
+// logging reports whether a line is not out yet.
+func logging(log *slog.Logger) bool {
+	flushed := make(chan struct{})
+	go func() {
+		logger.Flush(log)
+		close(flushed)
+	}()
+	select {
+	case <-flushed:
+		return false
+	case <-time.After(50 * time.Millisecond):
+		return true
 	}
 }
