@@ -19,7 +19,7 @@
 //
 //   - It never repeats a request, and never drops one: what becomes of a flush that
 //     failed is its callers' business.
-//   - It has no goroutine of its own while nothing is slow: callers flush for each other.
+//   - It has no goroutine of its own while callers wait: they flush for each other.
 package groupcommit
 
 import (
@@ -37,7 +37,8 @@ type Call[Q, A any] struct {
 	Answer  A
 	Err     error
 
-	turn chan turn
+	turn chan turn      // tells a caller that waits
+	then func(A, error) // or is called instead
 }
 
 // turn is what a caller that waits is told.
@@ -48,7 +49,7 @@ const (
 	yours    turn = true // to flush what has gathered
 )
 
-// Group coalesces the calls of [Group.Do]. Any number of goroutines may use one.
+// Group coalesces the calls of [Group.Do] and [Group.Send]. Any number of goroutines may use one.
 type Group[Q any, K comparable, A any] struct {
 	key   func(Q) K
 	most  int
@@ -75,6 +76,21 @@ func (g *Group[Q, K, A]) Do(request Q) (A, error) {
 	if g.leads(c) || <-c.turn == yours {
 		g.lead(c)
 	}
+	return g.end(c)
+}
+
+// Send has the request flushed and calls then with the answer to it, in this goroutine or in
+// another. Nobody else is answered before then returns.
+func (g *Group[Q, K, A]) Send(request Q, then func(A, error)) {
+	c := g.calls.Get().(*Call[Q, A])
+	c.Request, c.then = request, then
+	if g.leads(c) {
+		g.lead(c)
+	}
+}
+
+// end is the end of a call.
+func (g *Group[Q, K, A]) end(c *Call[Q, A]) (A, error) {
 	answer, err := c.Answer, c.Err
 	*c = Call[Q, A]{turn: c.turn}
 	g.calls.Put(c)
@@ -101,7 +117,10 @@ func (g *Group[Q, K, A]) lead(mine *Call[Q, A]) {
 	slow.Stop()
 	pass()
 	for _, c := range batch {
-		if c != mine {
+		switch then := c.then; {
+		case then != nil:
+			then(g.end(c))
+		case c != mine:
 			c.turn <- answered
 		}
 	}
@@ -135,7 +154,11 @@ func (g *Group[Q, K, A]) pass() {
 		g.flushing = false
 		return
 	}
-	g.gathered[0].turn <- yours
+	if next := g.gathered[0]; next.then != nil {
+		go g.lead(next) // nobody waits who could
+	} else {
+		next.turn <- yours
+	}
 }
 
 // safely turns a panic into everybody's error: a caller that nobody answers waits for ever.

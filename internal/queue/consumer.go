@@ -73,7 +73,7 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), preparing: always, preparingNext: always,
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), preparing: always, preparingNext: always,
 		}
 		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New(itself[*settlement], mostMessages, s.sendSettlements)

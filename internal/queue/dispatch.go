@@ -44,8 +44,13 @@ func (s *session) pass(g gang) {
 	default:
 		go func() {
 			s.deliver(g)
-			for next := range s.idle {
-				s.deliver(next)
+			for {
+				select {
+				case next := <-s.idle:
+					s.deliver(next)
+				case <-s.over:
+					return
+				}
 			}
 		}()
 	}
@@ -61,10 +66,20 @@ func (s *session) deliver(g gang) {
 		s.pass(gang{all: g.all[i+1 : i+2]})
 	}
 	d := g.all[0]
-	defer s.handlers.Done()
-	defer d.lane.drop(string(d.Payload))
-	defer s.release(d)
-	s.settle(d, s.safely(d))
+	err := s.safely(d)
+	if err == nil {
+		s.ack(d)
+		return
+	}
+	s.settle(d, err)
+	s.letGo(d)
+}
+
+// letGo is the end of a delivery that is settled, or given up.
+func (s *session) letGo(d *Delivery) {
+	s.release(d)
+	d.lane.drop(string(d.Payload))
+	s.handlers.Done()
 }
 
 // prepare does what can be done for all of them at once.

@@ -27,7 +27,8 @@ type session struct {
 	live     context.Context         // of the handlers; set by serve before the first claim
 	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
-	idle     chan gang // to goroutines that have handled one before
+	idle     chan gang     // to goroutines that have handled one before
+	over     chan struct{} // closed when no more come
 
 	lanes       []*lane
 	starts      *groupcommit.Group[*Delivery, *Delivery, int64]
@@ -73,7 +74,7 @@ func (s *session) serve(ctx, work context.Context) {
 	defer heartbeat.Wait()
 
 	s.claimLoop(claiming)
-	close(s.idle)
+	close(s.over)
 	s.drain()
 	stopBeating()
 	crash.At("leaving")

@@ -85,24 +85,20 @@ const (
 	buried  = 2
 )
 
-// settle does with a message what its handler's result says. Once the session has
-// ended it only acks: the rest is handed back, or taken already.
+// settle does with a message what its handler's error says. Once the session has ended that
+// is nothing: it is handed back, or taken already.
 func (s *session) settle(d *Delivery, err error) {
 	ctx := d.context()
 	if errors.Is(err, ErrLeaseLost) {
 		s.lose(ctx)
 	}
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		s.log.InfoContext(ctx, "work given up", "error", err, "digest", d.digest)
 		return
 	}
 	var rejected *rejection
 	var waits *putOff
 	switch {
-	case err == nil:
-		crash.At("finished")
-		s.ack(ctx, d)
-		crash.At("acked")
 	case errors.As(err, &rejected):
 		s.bury(ctx, d, rejected)
 	case errors.As(err, &waits):
@@ -112,35 +108,52 @@ func (s *session) settle(d *Delivery, err error) {
 	}
 }
 
-// ack forgets the message. Its order is fulfilled: the work on another may begin meanwhile.
-// Where Redis forgets nothing, no more messages than there are slots pile up so.
-func (s *session) ack(ctx context.Context, d *Delivery) {
+// ack forgets the message, whether the session goes on or not, and ends the delivery. Its
+// order is fulfilled: the work on another may begin meanwhile. Where Redis forgets nothing,
+// no more messages than there are slots pile up so.
+func (s *session) ack(d *Delivery) {
+	crash.At("finished")
+	end := func() { s.letGo(d) }
 	select {
 	case s.done <- struct{}{}:
-		defer func() { <-s.done }()
 		s.release(d)
+		end = func() {
+			<-s.done
+			s.letGo(d)
+		}
 	default:
 	}
 	started := ""
 	if d.started == 1 {
 		started = note(d.digest)
 	}
-	_, _ = s.until(ctx, "acknowledge", d, ackScript, s.noted(d), d.Payload, started)
+	request := d.settlement(ackScript, s.noted(d), d.Payload, started)
+	s.settlements.Send(request, func(_ []int64, err error) {
+		if err == nil {
+			crash.At("acked")
+			end()
+			return
+		}
+		go func() {
+			_, _ = s.until(d.context(), "acknowledge", request)
+			end()
+		}()
+	})
 }
 
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
-	result, err := s.until(ctx, "keep a dead letter", d, deadScript,
+	result, err := s.until(ctx, "keep a dead letter", d.settlement(deadScript,
 		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
-		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error))
+		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
 	}
 }
 
 func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
-	_, err := s.until(ctx, "put a message off", d, putoffScript,
+	_, err := s.until(ctx, "put a message off", d.settlement(putoffScript,
 		[]string{d.lane.key, s.keys.Worker(s.instance), s.keys.Delayed()},
-		d.Payload, d.digest, d.started, w.after.Milliseconds())
+		d.Payload, d.digest, d.started, w.after.Milliseconds()))
 	if err == nil {
 		s.wakePromoter()
 		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
@@ -152,11 +165,11 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	_ = errors.As(why, &failure)
 	last := cmp.Or(failure.Last, Exhausted)
 	jitter := 0.8 + rand.Float64()*0.4
-	result, err := s.until(ctx, "let a message wait", d, retryScript,
+	result, err := s.until(ctx, "let a message wait", d.settlement(retryScript,
 		append(s.noted(d), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
 		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,
-		d.order(), d.correlationID, string(last), brief(why))
+		d.order(), d.correlationID, string(last), brief(why)))
 	if err != nil {
 		return
 	}
@@ -187,11 +200,10 @@ func (s *session) noted(d *Delivery) []string {
 	return []string{d.lane.key, s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}
 }
 
-// until runs a script about a delivery again until Redis has answered it; that is safe, for
-// each is repeatable. (Of two identical copies in one list a second run may settle the other
+// until sends a settlement again until Redis has answered it; that is safe, for each is
+// repeatable. (Of two identical copies in one list a second run may settle the other
 // one: they ask for the same.) It stops when the session ends, but not before one try.
-func (s *session) until(ctx context.Context, name string, d *Delivery, script *redis.Script, keys []string, args ...any) (answer []int64, err error) {
-	request := &settlement{lane: d.lane, script: script, keys: keys, args: args}
+func (s *session) until(ctx context.Context, name string, request *settlement) (answer []int64, err error) {
 	err = outage.RideQuietly(ctx, s.log, name, isReply, func() (err error) {
 		answer, err = s.settlements.Do(request)
 		return err

@@ -20,6 +20,10 @@ type settlement struct {
 	args   []any
 }
 
+func (d *Delivery) settlement(script *redis.Script, keys []string, args ...any) *settlement {
+	return &settlement{lane: d.lane, script: script, keys: keys, args: args}
+}
+
 // itself is the key of requests that never exclude each other.
 func itself[T any](request T) T { return request }
 

@@ -30,8 +30,8 @@ var controls = []control{
 	},
 	{
 		"store-then-ack", "the order of commit and acknowledgement",
-		"internal/queue/session.go",
-		"	s.settle(d, s.safely(d))\n", "	s.ack(s.live, d)\n	s.settle(d, s.safely(d))\n",
+		"internal/fulfil/fulfil.go",
+		"	err := f.Orders.Finish(ctx, id, token)\n", "	go f.Orders.Finish(ctx, id, token)\n	var err error\n",
 		chaos("kill"),
 	},
 	{
