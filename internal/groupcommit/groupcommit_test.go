@@ -113,6 +113,37 @@ func TestDo_aSlowFlushHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+// Who sends and does not wait is answered all the same, and holds up nobody: neither as the
+// only one, nor where it would be his turn to flush.
+func TestSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(2)
+		answers := make(chan string, 10)
+		send := func(q int) {
+			d.Send(q, func(answer string, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- answer
+			})
+		}
+		go send(1)
+		synctest.Wait()
+		send(2)
+		send(3)
+		d.ask(t, 4)
+		send(5)
+		if got, want := d.flushes(), [][]int{{1}, {2, 3}, {4, 5}}; !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("the flushes carried %v, want %v", got, want)
+		}
+		for _, q := range []int{1, 2, 3, 5} {
+			if got, want := <-answers, fmt.Sprint("answer to ", q); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	})
+}
+
 func TestDo_aPanicIsEverybodysError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
