@@ -3,6 +3,8 @@ package db_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,5 +210,71 @@ func TestOrders_readNoWholeTable(t *testing.T) {
 	orders.Close() // which lets PostgreSQL count
 	if n := scans() - before; n > 0 {
 		t.Errorf("%d times the whole table was read", n)
+	}
+}
+
+// Who was claimed together with others is told the same as if he had been alone.
+func TestClaimTogether(t *testing.T) {
+	b := newBench(t)
+	states := map[int64]error{
+		b.insert("pending", 0):               nil,
+		b.insert("processing", 0):            &order.InHandError{},
+		b.insert("processing", 2*abandoned):  nil,
+		b.insert("fulfilled", 0):             order.ErrFulfilled,
+		b.insert("cancelled", 0):             order.ErrForeign,
+		b.insert("pending", 2*abandoned) + 9: order.ErrUnknown,
+	}
+	ids := slices.Sorted(maps.Keys(states))
+	slices.Reverse(ids) // in no order of PostgreSQL's
+	for i, attempt := range b.orders.ClaimTogether(ids) {
+		token, err := b.orders.GoOn(b.bounded(), attempt)
+		want := states[ids[i]]
+		var inHand *order.InHandError
+		if errors.As(want, &inHand) {
+			want = nil
+			if !errors.As(err, &inHand) {
+				t.Errorf("order %d: got %v, want it in another's hand", ids[i], err)
+			}
+			continue
+		}
+		if !errors.Is(err, want) || (want == nil) != (token != "") {
+			t.Errorf("order %d: got %q, %v, want %v", ids[i], token, err, want)
+		}
+		if want == nil {
+			must(t, b.orders.Finish(b.bounded(), ids[i], token))
+		}
+	}
+	testenv.CheckContract(t, b.url)
+}
+
+// A claim that was made together and had no answer is one's own, as it would be alone.
+func TestClaimTogether_answersAreLost(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			b := newBench(t)
+			orders, proxy := b.throughProxy(t)
+			ids := b.insertMany("pending", 30)
+			way.lose(proxy, 1, "OR status = 'processing' AND")
+			attempts := orders.ClaimTogether(ids)
+			if proxy.Lost() != 1 {
+				t.Fatalf("%d lost, want 1: the fault did not happen", proxy.Lost())
+			}
+			var all errgroup.Group
+			for i, id := range ids {
+				all.Go(func() error {
+					token, err := orders.GoOn(b.bounded(), attempts[i])
+					var inHand *order.InHandError
+					if errors.As(err, &inHand) && inHand.Ours {
+						token, err = orders.Claim(b.bounded(), id, inHand.Version)
+					}
+					if err != nil {
+						return err
+					}
+					return orders.Finish(b.bounded(), id, token)
+				})
+			}
+			must(t, all.Wait())
+			testenv.CheckContract(t, b.url)
+		})
 	}
 }
