@@ -62,7 +62,7 @@ type Group[Q any, K comparable, A any] struct {
 }
 
 // New returns a group whose flush carries up to most requests, of which no two have the
-// same key. It sets Answer or Err of each.
+// same key; nil is that none exclude each other. It sets Answer or Err of each.
 func New[Q any, K comparable, A any](key func(Q) K, most int, flush func([]*Call[Q, A])) *Group[Q, K, A] {
 	g := &Group[Q, K, A]{key: key, most: most, flush: flush}
 	g.calls.New = func() any { return &Call[Q, A]{turn: make(chan turn, 1)} }
@@ -130,6 +130,11 @@ func (g *Group[Q, K, A]) lead(mine *Call[Q, A]) {
 func (g *Group[Q, K, A]) take() (batch []*Call[Q, A]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.key == nil {
+		n := min(len(g.gathered), g.most)
+		batch, g.gathered = g.gathered[:n:n], g.gathered[n:]
+		return batch
+	}
 	taken := make(map[K]bool, min(len(g.gathered), g.most))
 	left := g.gathered[:0]
 	for _, c := range g.gathered {

@@ -25,18 +25,20 @@ type desk struct {
 // their hundreds.
 func newDesk(most int) *desk {
 	d := &desk{began: make(chan []int, 100), end: make(chan struct{})}
-	d.Group = groupcommit.New(func(q int) int { return q % 100 }, most, func(calls []*call) {
-		var requests []int
-		for _, c := range calls {
-			requests = append(requests, c.Request)
-		}
-		d.began <- requests
-		<-d.end
-		for _, c := range calls {
-			c.Answer = fmt.Sprint("answer to ", c.Request)
-		}
-	})
+	d.Group = groupcommit.New(func(q int) int { return q % 100 }, most, d.flush)
 	return d
+}
+
+func (d *desk) flush(calls []*call) {
+	var requests []int
+	for _, c := range calls {
+		requests = append(requests, c.Request)
+	}
+	d.began <- requests
+	<-d.end
+	for _, c := range calls {
+		c.Answer = fmt.Sprint("answer to ", c.Request)
+	}
 }
 
 // ask makes the requests one after the other, each in a goroutine of its own.
@@ -174,6 +176,18 @@ func TestDo_aPanicIsEverybodysError(t *testing.T) {
 		}
 		if _, err := g.Do(7); err != nil {
 			t.Errorf("the next call: %v", err)
+		}
+	})
+}
+
+// Without a key no request excludes another, and no flush carries more than it may.
+func TestDo_withoutKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{began: make(chan []int, 100), end: make(chan struct{})}
+		d.Group = groupcommit.New[int, int](nil, 3, d.flush)
+		d.ask(t, 1, 1, 2, 1, 3)
+		if got, want := d.flushes(), [][]int{{1}, {1, 2, 1}, {3}}; !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("the flushes carried %v, want %v", got, want)
 		}
 	})
 }

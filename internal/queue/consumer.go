@@ -75,8 +75,8 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 			log:   c.log.With("instance", instance),
 			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), preparing: always, preparingNext: always,
 		}
-		s.starts = groupcommit.New(itself[*Delivery], mostMessages, s.shareStarts)
-		s.settlements = groupcommit.New(itself[*settlement], mostMessages, s.sendSettlements)
+		s.starts = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.shareStarts)
+		s.settlements = groupcommit.New[*settlement, struct{}](nil, mostMessages, s.sendSettlements)
 		s.serve(ctx, work)
 	}
 	return nil

@@ -25,6 +25,7 @@ type Delivery struct {
 
 	session *session
 	lane    *lane
+	payload string // the same
 	digest  string
 
 	orderID       int64  // zero until Concerns has said

@@ -16,7 +16,7 @@ type gang struct {
 // delivery takes a message in hand that is in that lane.
 func (s *session) delivery(l *lane, payload string) *Delivery {
 	l.take(payload)
-	return &Delivery{Payload: []byte(payload), session: s, lane: l}
+	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l}
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
@@ -78,7 +78,7 @@ func (s *session) deliver(g gang) {
 // letGo is the end of a delivery that is settled, or given up.
 func (s *session) letGo(d *Delivery) {
 	s.release(d)
-	d.lane.drop(string(d.Payload))
+	d.lane.drop(d.payload)
 	s.handlers.Done()
 }
 

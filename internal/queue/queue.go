@@ -15,7 +15,7 @@
 //   - First in, first out, as far as concurrency allows. What comes back goes to
 //     the front.
 //   - A delivery is charged when the handler fails and when a worker dies that had
-//     called [Delivery.Start]; never for a claim that was not started, a hand-back,
+//     called [Delivery.Start] or [StartTogether]; never for a claim that was not started, a hand-back,
 //     a lost reply or an outage.
 //   - Only Redis's clock decides about leases and due times.
 //

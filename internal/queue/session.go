@@ -31,8 +31,8 @@ type session struct {
 	over     chan struct{} // closed when no more come
 
 	lanes       []*lane
-	starts      *groupcommit.Group[*Delivery, *Delivery, int64]
-	settlements *groupcommit.Group[*settlement, *settlement, []int64]
+	starts      *groupcommit.Group[*Delivery, struct{}, int64]
+	settlements *groupcommit.Group[*settlement, struct{}, []int64]
 
 	// confined to the claim loop
 	auditDue *time.Ticker

@@ -127,7 +127,7 @@ func (s *session) ack(d *Delivery) {
 	if d.started == 1 {
 		started = note(d.digest)
 	}
-	request := d.settlement(ackScript, s.noted(d), d.Payload, started)
+	request := d.settlement(ackScript, s.noted(d), d.payload, started)
 	s.settlements.Send(request, func(_ []int64, err error) {
 		if err == nil {
 			crash.At("acked")

@@ -24,9 +24,6 @@ func (d *Delivery) settlement(script *redis.Script, keys []string, args ...any) 
 	return &settlement{lane: d.lane, script: script, keys: keys, args: args}
 }
 
-// itself is the key of requests that never exclude each other.
-func itself[T any](request T) T { return request }
-
 // errand is a run of a script in a pipeline, for one settlement or for several acks.
 type errand struct {
 	*settlement
