@@ -73,7 +73,7 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), preparing: always, preparingNext: always,
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), preparing: always,
 		}
 		s.starts = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New[*settlement, struct{}](nil, mostMessages, s.sendSettlements)
@@ -152,8 +152,8 @@ func (s *session) resumed() <-chan struct{} {
 	return always
 }
 
-// prepared yields while no more than one gang is being prepared: what becomes free meanwhile
-// is claimed, and prepared, together.
+// prepared yields while no gang is being prepared: what becomes free meanwhile is claimed,
+// and prepared, together.
 func (s *session) prepared() <-chan struct{} { return s.preparing }
 
 func (s *session) slot() <-chan struct{} { return s.slots }

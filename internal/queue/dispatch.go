@@ -27,7 +27,7 @@ func (s *session) dispatch(all ...*Delivery) {
 	}
 	s.handlers.Add(len(all))
 	done := make(chan struct{})
-	s.preparing, s.preparingNext = s.preparingNext, done
+	s.preparing = done
 	prepared := sync.OnceFunc(func() { close(done) })
 	slow := time.AfterFunc(groupcommit.Patience, prepared)
 	s.pass(gang{all, func() {

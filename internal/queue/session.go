@@ -40,8 +40,7 @@ type session struct {
 	plenty   bool // the last claim got all that it asked for: there may be more
 	paused   bool
 
-	// closed when the last gang but one is prepared, and the last, or that takes long
-	preparing, preparingNext chan struct{}
+	preparing chan struct{} // closed when the last gang is prepared, or that takes long
 }
 
 // serve is the order of a session's steps. The heartbeat begins before the first
