@@ -19,7 +19,7 @@ bench: servers ## The worker beside other queues and what the servers can do: ab
 	$(GO) run ./scripts/bench $(BENCHFLAGS)
 
 .PHONY: bench-full
-bench-full: servers ## The same with everything that scripts/bench/BENCHMARKS.md shows: about an hour
+bench-full: servers ## The same with everything that scripts/bench/BENCHMARKS.md shows: half an hour or more
 	$(GO) run ./scripts/bench --full $(BENCHFLAGS)
 
 .PHONY: chaos

@@ -80,7 +80,7 @@ func main() {
 
 func parse(args []string) (r request, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.BoolVar(&r.full, "full", false, "every system, every number in hand, all orders: an hour rather than minutes")
+	flags.BoolVar(&r.full, "full", false, "every system, every number in hand, all orders: half an hour rather than minutes")
 	flags.IntVar(&r.limit, "orders", math.MaxInt, "no more orders in any cell, for a trial")
 	flags.StringVar(&r.json, "json", "", "write the figures to this file, too")
 	flags.StringVar(&r.plots, "plots", "", "draw the figures into this directory, too")

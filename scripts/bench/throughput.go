@@ -47,8 +47,8 @@ func throughputCells(full bool) []cell {
 	}
 }
 
-// fullCells are every system with every number in hand. What the goals compare runs five
-// times, all else three times.
+// fullCells are every system with every number in hand. What the goals compare runs three
+// times, all else once.
 func fullCells() []cell {
 	var all []cell
 	for _, inHand := range []int{1, 10, 64, 256, 1024} {
@@ -56,14 +56,14 @@ func fullCells() []cell {
 		if inHand == 1 {
 			n = ordersAlone
 		}
-		all = append(all, cell{System: "worker", InHand: inHand, Orders: n, runs: 5})
+		all = append(all, cell{System: "worker", InHand: inHand, Orders: n, runs: 3})
 		if inHand == 256 {
-			all = append(all, cell{System: "worker", InHand: inHand, Log: "warn", Orders: n, runs: 5})
+			all = append(all, cell{System: "worker", InHand: inHand, Log: "warn", Orders: n, runs: 3})
 		}
 		for _, system := range []string{"plain", "rmq", "asynq", "work", "river", "river-fast"} {
-			c := cell{System: system, Store: "plain", InHand: inHand, Orders: n, runs: 3}
+			c := cell{System: system, Store: "plain", InHand: inHand, Orders: n, runs: 1}
 			if system == "plain" && inHand != 10 && inHand != 1024 || system == "asynq" && inHand == 256 {
-				c.runs = 5
+				c.runs = 3
 			}
 			if system == "river" {
 				c.Orders = min(n, 10*riverEachOne*inHand)
@@ -74,18 +74,18 @@ func fullCells() []cell {
 			continue
 		}
 		for _, system := range []string{"plain", "rmq", "rmq-fast", "asynq", "work", "river-fast"} {
-			c := cell{System: system, Store: "group", InHand: inHand, Orders: n, runs: 3}
+			c := cell{System: system, Store: "group", InHand: inHand, Orders: n, runs: 1}
 			if inHand == 256 {
-				c.runs = 5
+				c.runs = 3
 			}
 			all = append(all, c)
 		}
 	}
 	for _, ceiling := range []string{"batch", "set-based", "redis-alone"} {
-		all = append(all, cell{System: ceiling, Orders: orders, runs: 5})
+		all = append(all, cell{System: ceiling, Orders: orders, runs: 3})
 	}
 	for _, clients := range []int{1, 10, 64} {
-		all = append(all, cell{System: "pgbench", InHand: clients, Orders: orders, runs: 3})
+		all = append(all, cell{System: "pgbench", InHand: clients, Orders: orders, runs: 1})
 	}
 	return all
 }
