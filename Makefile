@@ -15,7 +15,7 @@ demo: servers ## Orders go through three workers, one is killed mid-order: see w
 	$(GO) run ./scripts/demo
 
 .PHONY: bench
-bench: servers ## The worker beside other queues and what the servers can do: about three minutes (BENCHFLAGS=-h)
+bench: servers ## The worker beside other queues and what the servers can do: about four minutes (BENCHFLAGS=-h)
 	$(GO) run ./scripts/bench $(BENCHFLAGS)
 
 .PHONY: bench-full
