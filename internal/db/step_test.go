@@ -15,6 +15,7 @@ import (
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/testenv"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -24,13 +25,8 @@ func (b *bench) insertMany(status string, n int) (ids []int64) {
 	rows, err := b.admin.Query(b.Context(), `
 		INSERT INTO orders (product_id, quantity, status) SELECT 1, 1, $1 FROM generate_series(1, $2) RETURNING id`, status, n)
 	must(b, err)
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		must(b, rows.Scan(&id))
-		ids = append(ids, id)
-	}
-	must(b, rows.Err())
+	ids, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	must(b, err)
 	return ids
 }
 
