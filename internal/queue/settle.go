@@ -127,7 +127,7 @@ func (s *session) ack(d *Delivery) {
 	if d.started == 1 {
 		started = note(d.digest)
 	}
-	request := d.settlement(ackScript, s.noted(d), d.payload, started)
+	request := settlementBy(ackScript, s.noted(d), d.payload, started)
 	s.settlements.Send(request, func(_ []int64, err error) {
 		if err == nil {
 			crash.At("acked")
@@ -142,7 +142,7 @@ func (s *session) ack(d *Delivery) {
 }
 
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
-	result, err := s.until(ctx, "keep a dead letter", d.settlement(deadScript,
+	result, err := s.until(ctx, "keep a dead letter", settlementBy(deadScript,
 		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
@@ -151,7 +151,7 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 }
 
 func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
-	_, err := s.until(ctx, "put a message off", d.settlement(putoffScript,
+	_, err := s.until(ctx, "put a message off", settlementBy(putoffScript,
 		[]string{d.lane.key, s.keys.Worker(s.instance), s.keys.Delayed()},
 		d.Payload, d.digest, d.started, w.after.Milliseconds()))
 	if err == nil {
@@ -165,7 +165,7 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	_ = errors.As(why, &failure)
 	last := cmp.Or(failure.Last, Exhausted)
 	jitter := 0.8 + rand.Float64()*0.4
-	result, err := s.until(ctx, "let a message wait", d.settlement(retryScript,
+	result, err := s.until(ctx, "let a message wait", settlementBy(retryScript,
 		append(s.noted(d), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
 		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,

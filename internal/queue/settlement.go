@@ -14,14 +14,13 @@ const mostMessages = 512
 
 // settlement asks for what shall become of a message.
 type settlement struct {
-	lane   *lane
 	script *redis.Script
-	keys   []string
+	keys   []string // the lane first
 	args   []any
 }
 
-func (d *Delivery) settlement(script *redis.Script, keys []string, args ...any) *settlement {
-	return &settlement{lane: d.lane, script: script, keys: keys, args: args}
+func settlementBy(script *redis.Script, keys []string, args ...any) *settlement {
+	return &settlement{script: script, keys: keys, args: args}
 }
 
 // errand is a run of a script in a pipeline, for one settlement or for several acks.
@@ -53,17 +52,17 @@ func (s *session) sendSettlements(calls []*groupcommit.Call[*settlement, []int64
 
 // bundle makes one errand of all acks in a lane.
 func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand) {
-	acks := map[*lane]*errand{}
+	acks := map[string]*errand{} // by lane
 	for _, c := range calls {
 		request := *c.Request
 		e := &errand{settlement: &request}
 		if request.script == ackScript {
-			if bundled := acks[request.lane]; bundled != nil {
+			if bundled := acks[request.keys[0]]; bundled != nil {
 				bundled.args = append(bundled.args, request.args...)
 				bundled.calls = append(bundled.calls, c)
 				continue
 			}
-			acks[request.lane] = e
+			acks[request.keys[0]] = e
 		}
 		e.calls = append(e.calls, c)
 		errands = append(errands, e)
