@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"internal/db":      "crash groupcommit order outage",
 	"internal/fulfil":  "crash db logger order queue",
 	"internal/httpd":   "",
-	"internal/inspect": "order queue",
+	"internal/inspect": "metrics order queue",
 	"internal/logger":  "",
 	"internal/order":   "",
 	"internal/outage":  "",
@@ -45,6 +45,7 @@ var mayImport = map[string]string{
 
 	"internal/archtest":    "",
 	"internal/groupcommit": "",
+	"internal/metrics":     "",
 	"internal/model":       "",
 	"internal/proxy":       "",
 	"internal/rig":         "servers",

@@ -14,6 +14,7 @@
 package inspect
 
 import (
+	"sync/atomic"
 	"time"
 
 	"fulfillment-worker/internal/queue"
@@ -28,6 +29,8 @@ type Inspector struct {
 	db    *pgxpool.Pool
 	keys  queue.Keys
 	lease time.Duration
+
+	known atomic.Value // []registration, as of the last overview
 }
 
 // New returns an Inspector of the queue with that name. The lease is what the

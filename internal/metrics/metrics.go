@@ -11,9 +11,11 @@
 //     as a rise.
 //   - A scrape is answered whatever ails the servers: what could not be asked is left out,
 //     and a gauge says so.
+//   - A [Tally] reads the same in every process of every version that knows its form.
 //
 // # What this package never does
 //
+//   - It asks no server for anything.
 //   - It never holds a producer's time against this machine's clock: it goes by Redis's,
 //     which [Metrics.Renewed] tells it.
 package metrics

@@ -1,18 +1,17 @@
 package metrics
 
 import (
-	"math/bits"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// timing is a histogram whose bounds are those of [Histogram]. It is cheaper than one of
-// Prometheus's, and can be read.
+// timing is a [Histogram] that is filled, and shown as one of Prometheus's. It is cheaper
+// than those are, and can be read.
 type timing struct {
 	desc    *prometheus.Desc
-	entries [bounds + 1]atomic.Uint64
+	entries [Buckets]atomic.Uint64
 	sum     atomic.Int64 // ns
 }
 
@@ -23,8 +22,7 @@ func newTiming(r registry, name, help string) *timing {
 // observe counts a duration; one that the clocks make negative is none.
 func (t *timing) observe(d time.Duration) {
 	d = max(d, 0)
-	k := bits.Len64(uint64(max(d-1, 0) / time.Millisecond))
-	t.entries[min(k, bounds)].Add(1)
+	t.entries[bucket(d)].Add(1)
 	t.sum.Add(int64(d))
 }
 
@@ -39,11 +37,12 @@ func (t *timing) histogram() Histogram {
 func (t *timing) Describe(ch chan<- *prometheus.Desc) { ch <- t.desc }
 
 func (t *timing) Collect(ch chan<- prometheus.Metric) {
-	buckets, count := map[float64]uint64{}, uint64(0)
-	for k, n := range t.histogram() {
-		if count += n; k < bounds {
-			buckets[bound(k).Seconds()] = count
-		}
+	upTo, count, bound := map[float64]uint64{}, uint64(0), Shortest
+	for _, n := range t.histogram() {
+		count += n
+		upTo[bound.Seconds()] = count
+		bound *= 2
 	}
-	ch <- prometheus.MustNewConstHistogram(t.desc, count, time.Duration(t.sum.Load()).Seconds(), buckets)
+	delete(upTo, (bound / 2).Seconds()) // the last has no bound
+	ch <- prometheus.MustNewConstHistogram(t.desc, count, time.Duration(t.sum.Load()).Seconds(), upTo)
 }
