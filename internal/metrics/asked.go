@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,8 +18,14 @@ type Pool struct {
 	Waited                  time.Duration // all in all
 }
 
-// Pools has the state of pools of connections shown, by their names.
-func (m *Metrics) Pools(pools map[string]func() Pool) {
+// Pool has the state of a pool of connections shown.
+func (m *Metrics) Pool(name string, look func() Pool) {
+	if m != nil {
+		m.pools.Store(name, look)
+	}
+}
+
+func newPools(r registry) *sync.Map {
 	most := describe(prometheus.GaugeValue, "fulfillment_pool_connections_max",
 		"Connections that the pool may open.", "pool")
 	connections := describe(prometheus.GaugeValue, "fulfillment_pool_connections",
@@ -31,9 +38,10 @@ func (m *Metrics) Pools(pools map[string]func() Pool) {
 		"How long callers waited for a connection, all in all.", "pool")
 	timeouts := describe(prometheus.CounterValue, "fulfillment_pool_timeouts_total",
 		"Callers that waited for a connection in vain.", "pool")
-	m.registry.ask(func(ch chan<- prometheus.Metric) {
-		for name, look := range pools {
-			p := look()
+	pools := &sync.Map{} // name to func() Pool
+	r.ask(func(ch chan<- prometheus.Metric) {
+		for key, look := range pools.Range {
+			name, p := key.(string), look.(func() Pool)()
 			most.tell(ch, float64(p.Most), name)
 			connections.tell(ch, float64(p.Idle), name, "idle")
 			connections.tell(ch, float64(p.Open-p.Idle), name, "busy")
@@ -43,6 +51,7 @@ func (m *Metrics) Pools(pools map[string]func() Pool) {
 			timeouts.tell(ch, float64(p.Timeouts), name)
 		}
 	})
+	return pools
 }
 
 // Hands has shown how many slots are busy, and how many messages are in hand.

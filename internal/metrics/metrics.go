@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type Metrics struct {
 	rescues
 	calls
 	pulse
+	pools *sync.Map
 }
 
 // Worker is what does not change while the process runs.
@@ -53,7 +55,7 @@ func New(w Worker) *Metrics {
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.gauge("fulfillment_slots", "Orders that this worker works on at once, at most: WORKER_CONCURRENCY.").Set(float64(w.Slots))
 	r.MustRegister(buildInfo(w.Version))
-	return &Metrics{registry: r, orders: newOrders(r), rescues: newRescues(r), calls: newCalls(r), pulse: newPulse(r, w.Lease)}
+	return &Metrics{registry: r, orders: newOrders(r), rescues: newRescues(r), calls: newCalls(r), pulse: newPulse(r, w.Lease), pools: newPools(r)}
 }
 
 func buildInfo(version string) prometheus.Collector {

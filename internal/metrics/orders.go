@@ -11,10 +11,10 @@ import (
 type orders struct {
 	claimed, fulfilled, retried, dead *atomic.Uint64 // what the Tally tells
 
-	claims, settlements       prometheus.Observer
-	first, again              prometheus.Counter
-	copies                    prometheus.Counter
-	retries, letters, putOffs *prometheus.CounterVec
+	claims, settlements prometheus.Observer
+	first, again        prometheus.Counter
+	copies, putOffs     prometheus.Counter
+	retries, letters    *prometheus.CounterVec
 
 	waiting, working, endToEnd *timing
 	clock                      *clock
@@ -45,9 +45,8 @@ func newOrders(r registry) orders {
 		letters: r.counters("fulfillment_dead_letters_total",
 			"Messages given up, by the reason: each needs somebody to requeue or drop it.",
 			"reason", "exhausted", "invalid", "malformed", "rejected", "too_large", "unknown_order"),
-		putOffs: r.counters("fulfillment_messages_put_off_total",
-			"Messages that wait uncharged because somebody else has their order: copies, or the end of a take-over.",
-			"reason", "in_hand", "superseded"),
+		putOffs: r.counter("fulfillment_messages_put_off_total",
+			"Times that a message had to wait, uncharged, because somebody else has its order: copies, or the end of a take-over."),
 		waiting: newTiming(r, "fulfillment_order_waiting_seconds",
 			"From the producer's timestamp until a worker claimed the message, of orders begun for the first time: with a backlog it grows."),
 		working: newTiming(r, "fulfillment_order_processing_seconds",
@@ -118,9 +117,9 @@ func (m *Metrics) Retried(reason string) {
 }
 
 // PutOff counts a message that waits for somebody else's work on its order.
-func (m *Metrics) PutOff(reason string) {
+func (m *Metrics) PutOff() {
 	if m != nil {
-		m.putOffs.WithLabelValues(reason).Inc()
+		m.putOffs.Inc()
 	}
 }
 
@@ -141,6 +140,9 @@ func (m *Metrics) Settled(messages int) {
 
 // Tally is what was counted since the start.
 func (m *Metrics) Tally() Tally {
+	if m == nil {
+		return Tally{}
+	}
 	return Tally{
 		Claimed: m.claimed.Load(), Fulfilled: m.fulfilled.Load(), Retried: m.retried.Load(), Dead: m.dead.Load(),
 		Waiting: m.waiting.histogram(), Working: m.working.histogram(),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -62,6 +63,7 @@ func NewReaper(q *Queue) *Reaper {
 // outage every lease is over, and each living worker needs time for a beat.
 func (r *Reaper) Run(ctx context.Context) error {
 	for {
+		r.cfg.Metrics.Turned(metrics.Reap)
 		wait, err := r.once(ctx)
 		if err != nil {
 			r.failed(ctx, err)
@@ -191,7 +193,7 @@ func (r *Reaper) reapAll(ctx context.Context) error {
 // reap gives back what the instance held, in bounded steps. Any of them may be the
 // last of this process: the next reaper goes on from there.
 func (r *Reaper) reap(ctx context.Context, instance string) error {
-	messages, charged, dead := 0, 0, 0
+	messages, charged, dead, tooLong := 0, 0, 0, 0
 	for {
 		result, err := r.run(ctx, reapScript,
 			append([]string{
@@ -207,7 +209,11 @@ func (r *Reaper) reap(ctx context.Context, instance string) error {
 			return nil // it lives, or somebody else has reaped it
 		}
 		messages, charged, dead = messages+int(result[0]), charged+int(result[1]), dead+int(result[2])
+		tooLong += int(result[4])
 		if result[3] == 0 {
+			r.cfg.Metrics.Reaped(messages, charged)
+			r.cfg.Metrics.Dead(string(TooLarge), tooLong)
+			r.cfg.Metrics.Dead(string(Exhausted), dead-tooLong)
 			r.log.WarnContext(ctx, "reaped a dead worker", "instance", instance,
 				"messages", messages, "charged", charged, "dead", dead)
 			return nil
