@@ -59,12 +59,15 @@ type Config struct {
 	ReconcileInterval time.Duration // 0: never
 	ReconcileAfter    time.Duration // 0: never
 
-	HTTPAddr string
-	LogLevel slog.Level
+	HTTPAddr  string
+	PprofAddr string
+	LogLevel  slog.Level
 
 	// functions, because a verb that does not fit would print what a pointer points to
 	postgres func() *pgxpool.Config
 	redis    func() *redis.UniversalOptions
+
+	shown []Shown
 }
 
 // Setting is one environment variable.
@@ -109,8 +112,9 @@ var Settings = []Setting{
 	{"RECONCILE_AFTER", "5m", "how long nobody must have touched such an order; `0` turns the looks off, too", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileAfter })},
 	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter, which no worker reads", "1024 to 536870912", between(1024, 512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
 
-	{"HTTP_ADDR", ":8080", "where `/healthz` and `/readyz` are; `off` for nowhere", "host:port, :port or off", address},
-	{"LOG_LEVEL", "info", "the least level that is logged", "debug, info, warn or error", level},
+	{"HTTP_ADDR", ":8080", "where `/healthz` and `/readyz` are; `off` for nowhere", "host:port, :port or off", address(func(c *Config) *string { return &c.HTTPAddr })},
+	{"PPROF_ADDR", "off", "where `/debug/pprof/` is, for whoever reaches it; better a loopback address", "host:port, :port or off", address(func(c *Config) *string { return &c.PprofAddr })},
+	{"LOG_LEVEL", "info", "the least level that is logged; `SIGUSR1` switches to `debug` and back", "debug, info, warn or error", level},
 }
 
 const day = 24 * time.Hour
@@ -129,7 +133,11 @@ func Load(getenv func(string) string) (Config, error) {
 	if len(errs) == 0 { // what follows reads several of them
 		errs = append(errs, c.checkRelations(), c.parsePostgres(), c.parseRedis())
 	}
-	return c, errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err == nil { // else a secret may stand in the wrong place
+		c.shown = shown(getenv)
+	}
+	return c, err
 }
 
 func (c *Config) checkRelations() error {

@@ -56,6 +56,7 @@ func TestLoad_hidesSecrets(t *testing.T) {
 			shown := map[string]string{
 				"the error":    fmt.Sprint(err),
 				"the warnings": fmt.Sprint(c.Warnings()),
+				"the settings": fmt.Sprint(c.Shown()),
 			}
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 				shown[verb] = fmt.Sprintf(verb, c)
