@@ -95,12 +95,12 @@ func answer(checks, unwise map[string]Check) http.Handler {
 	})
 }
 
-// Passed says of each check, by names such as "ready redis", whether it is passed now.
+// Passed says of each check, by names such as "ready/redis", whether it is passed now.
 func (s Server) Passed(ctx context.Context) map[string]bool {
 	all := map[string]Check{}
 	for kind, checks := range map[string]map[string]Check{"alive": s.Alive, "ready": s.Ready, "wise": s.Unwise} {
 		for name, check := range checks {
-			all[kind+" "+name] = check
+			all[kind+"/"+name] = check
 		}
 	}
 	passed := map[string]bool{}

@@ -108,7 +108,7 @@ func (m *Metrics) Queue(look func(context.Context) (Queue, error)) {
 	inHand := gauge("in_hand_messages", "Messages in the hands of all workers, dead ones included.")
 	delayed := gauge("delayed_messages", "Messages that wait for another try.")
 	dead := gauge("dead_letters", "Dead letters that nobody has requeued or dropped.")
-	workers := gauge("workers", "Worker instances by state: alive; lapsed or condemned, soon to be reaped; unregistered, but with messages in a list.", "state")
+	workers := gauge("workers", "Worker instances by state: alive; lapsed, soon to be reaped; condemned, being reaped. With none alive nobody works.", "state")
 	left := gauge("lease_left_seconds", "The shortest lease of a living worker: near 0 somebody is about to be presumed dead.")
 	paused := gauge("paused", "1 while somebody keeps all workers from claiming.")
 	reconciled := describe(prometheus.CounterValue, "fulfillment_queue_reconciled_total",

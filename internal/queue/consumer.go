@@ -47,6 +47,7 @@ type Consumer struct {
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
 	done  chan struct{} // one token for each that is fulfilled, and not yet forgotten
+	hands atomic.Int64  // messages in hand
 
 	claimTurn, beatTurn turn
 	lastClaim           atomic.Pointer[error] // how it ended; nil: well
@@ -115,8 +116,8 @@ func (c *Consumer) remember(err error) error {
 
 // Hands are how many slots are busy, and how many messages are in hand.
 func (c *Consumer) Hands() (busy, inHand int) {
-	busy = cap(c.slots) - len(c.slots)
-	return busy, busy + len(c.done)
+	done, all := len(c.done), int(c.hands.Load())
+	return max(0, all-done), all
 }
 
 // Claiming returns nil unless Redis refused the last claim, or it failed.
