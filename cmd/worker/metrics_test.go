@@ -108,8 +108,12 @@ func TestWorker_countsWhatHappens(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 
+	must(t, s.rdb.Set(t.Context(), s.keys.Paused(), "a test", 0).Err())
+	heir.awaitLog(5*time.Second, "claiming is paused")
 	s.push("no message", payload(99), payload(1), payload(1))
 	s.order(5)
+	young.await(figures{"fulfillment_queue_paused": 1, "fulfillment_queue_waiting_messages": 9, "fulfillment_messages_claimed_total": 1})
+	must(t, s.rdb.Del(t.Context(), s.keys.Paused()).Err())
 	young.await(figures{
 		"fulfillment_orders_fulfilled_total":                         6,
 		"fulfillment_order_processing_seconds_count":                 6,
@@ -141,7 +145,27 @@ func TestWorker_countsWhatHappens(t *testing.T) {
 		`fulfillment_pool_connections_max{pool="postgres"}`:          5,
 	})
 	young.lint()
-	if age := young.scrape()[`fulfillment_loop_last_turn_age_seconds{loop="claim"}`]; age <= 0 || age > 5 {
+	got := young.scrape()
+	for _, name := range []string{
+		`fulfillment_redis_call_duration_seconds_count{command="blmove"}`,
+		`fulfillment_redis_call_duration_seconds_count{command="start"}`,
+		`fulfillment_redis_call_duration_seconds_count{command="ack"}`,
+		`fulfillment_redis_call_duration_seconds_count{command="beat"}`,
+		`fulfillment_postgres_call_duration_seconds_count{orders="one",statement="claim"}`,
+		`fulfillment_postgres_call_duration_seconds_count{orders="one",statement="finish"}`,
+		`fulfillment_postgres_call_duration_seconds_count{orders="one",statement="fit"}`,
+		`fulfillment_postgres_call_duration_seconds_count{orders="many",statement="claim"}`,
+		`fulfillment_postgres_statement_orders_count{statement="claim"}`,
+		"fulfillment_claim_messages_count", "fulfillment_settlement_messages_count",
+		`fulfillment_pool_connections_opened_total{pool="postgres"}`,
+		`fulfillment_pool_connections_opened_total{pool="redis_control"}`,
+		`fulfillment_lease_age_seconds`, "process_resident_memory_bytes", "go_goroutines",
+	} {
+		if got[name] <= 0 {
+			t.Errorf("%s is %v, want some", name, got[name])
+		}
+	}
+	if age := got[`fulfillment_loop_last_turn_age_seconds{loop="claim"}`]; age <= 0 || age > 5 {
 		t.Errorf("the claim loop turned %v s ago", age)
 	}
 	var tally metrics.Tally
@@ -155,4 +179,62 @@ func TestWorker_countsWhatHappens(t *testing.T) {
 		t.Errorf("it tells %+v", tally)
 	}
 	s.settled(heir)
+}
+
+// Whatever ails the servers, a scrape is answered soon, and says so.
+func TestWorker_isScrapedDuringOutages(t *testing.T) {
+	t.Parallel()
+	redis, postgres := testenv.OwnRedis(t), testenv.OwnPostgres(t)
+	s := siteAt(t, redis.URL(), "q", postgres.URL("orders"))
+	h := newHealth(t)
+	w := s.start(h.setting())
+	w.awaitStart()
+	well := figures{
+		"fulfillment_queue_up":                                1,
+		`fulfillment_server_up{server="redis"}`:               1,
+		`fulfillment_server_up{server="postgres"}`:            1,
+		`fulfillment_check_passed{check="ready/redis"}`:       1,
+		`fulfillment_check_passed{check="ready/postgres"}`:    1,
+		`fulfillment_check_passed{check="alive/consumer"}`:    1,
+		`fulfillment_server_outages_total{server="redis"}`:    0,
+		`fulfillment_check_passed{check="wise/redis"}`:        1,
+		"fulfillment_leases_lost_total":                       0,
+		`fulfillment_queue_workers{state="alive"}`:            1,
+		`fulfillment_server_outages_total{server="postgres"}`: 0,
+	}
+	h.await(well)
+	must(t, redis.Pause())
+	postgres.Kill()
+	h.await(figures{
+		"fulfillment_queue_up":                                0,
+		`fulfillment_server_up{server="redis"}`:               0,
+		`fulfillment_server_up{server="postgres"}`:            0,
+		`fulfillment_check_passed{check="ready/redis"}`:       0,
+		`fulfillment_check_passed{check="ready/postgres"}`:    0,
+		`fulfillment_check_passed{check="alive/consumer"}`:    1,
+		`fulfillment_server_outages_total{server="redis"}`:    1,
+		`fulfillment_server_outages_total{server="postgres"}`: 1,
+	})
+	begin := time.Now()
+	got := h.scrape()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("a scrape takes %v", took)
+	}
+	for name := range got {
+		if strings.HasPrefix(name, "fulfillment_queue_") && name != "fulfillment_queue_up" {
+			t.Errorf("it shows %s: nobody can know", name)
+		}
+	}
+	h.lint()
+	must(t, redis.Resume())
+	must(t, postgres.Restart())
+	well[`fulfillment_server_outages_total{server="redis"}`]++
+	well[`fulfillment_server_outages_total{server="postgres"}`]++
+	h.await(well)
+	if got := h.scrape(); got[`fulfillment_server_outage_seconds_total{server="redis"}`] < 1 || got[`fulfillment_server_outage_seconds_total{server="postgres"}`] < 1 {
+		t.Errorf("the outages took %v", got)
+	}
+	if code := stop(w); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
