@@ -69,7 +69,7 @@ func TestMetrics_beginAtZero(t *testing.T) {
 	t.Parallel()
 	m := newMetrics()
 	want := []string{
-		`fulfillment_server_up{server="redis"} 0`, `fulfillment_server_outages_total{server="postgres"} 0`,
+		`fulfillment_server_outages_total{server="postgres"} 0`,
 		`fulfillment_strays_total{fate="adopted"} 0`, `fulfillment_strays_total{fate="released"} 0`,
 		"fulfillment_finishes_fenced_total 0", "fulfillment_instances_reaped_total 0", "fulfillment_leases_lost_total 0",
 		"fulfillment_orders_reconciled_total 0", "fulfillment_order_waiting_seconds_count 0",

@@ -93,7 +93,8 @@ func (m *Metrics) Found(s Server, err error) {
 
 // server is whether a server is of use.
 type server struct {
-	up               prometheus.Gauge
+	name             string
+	up               *prometheus.GaugeVec // tells nothing before it was looked at
 	outages, seconds prometheus.Counter
 
 	mu   sync.Mutex
@@ -109,7 +110,7 @@ func newServers(r registry) map[Server]*server {
 	servers := map[Server]*server{}
 	for _, s := range []Server{RedisServer, PostgresServer} {
 		name := string(s)
-		servers[s] = &server{up: up.WithLabelValues(name), outages: outages.WithLabelValues(name), seconds: seconds.WithLabelValues(name)}
+		servers[s] = &server{name: name, up: up, outages: outages.WithLabelValues(name), seconds: seconds.WithLabelValues(name)}
 	}
 	return servers
 }
@@ -122,12 +123,12 @@ func (s *server) found(err error) {
 	}
 	if err == nil {
 		s.away = time.Time{}
-		s.up.Set(1)
+		s.up.WithLabelValues(s.name).Set(1)
 		return
 	}
 	if s.away.IsZero() {
 		s.outages.Inc()
 	}
 	s.away = time.Now()
-	s.up.Set(0)
+	s.up.WithLabelValues(s.name).Set(0)
 }
