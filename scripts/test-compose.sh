@@ -74,6 +74,10 @@ events_of() {
       was == "instance" && index($0, host) == 1 { print event }
       { was = $0 }'
 }
+shows_three() { # a worker, by its index
+  curl --silent --fail "http://$(docker compose port --index "$1" worker 8080)/metrics" |
+    grep -x 'fulfillment_queue_workers{state="alive"} 3' >/dev/null
+}
 reaped() { events_of "$1" | grep -qx reaped; }
 
 settle() {
@@ -107,10 +111,7 @@ done
 rights=$(sql "SELECT has_table_privilege('fulfillment_worker', 'orders', 'INSERT, DELETE, TRUNCATE')
   OR has_column_privilege('fulfillment_worker', 'orders', 'quantity', 'UPDATE')")
 [[ $rights == f ]] || fail 'the role of the workers may do more than it needs'
-for n in 1 2 3; do
-  curl --silent --fail "http://$(docker compose port --index "$n" worker 8080)/metrics" |
-    grep -qx 'fulfillment_queue_workers{state="alive"} 3' || fail "the metrics of worker $n do not show three workers"
-done
+for n in 1 2 3; do await 10 "the metrics of worker $n show three" shows_three "$n"; done
 say 'three workers are healthy, and each shows all three in its metrics'
 
 # Every step of every order, kept where the workers' role cannot reach it.

@@ -213,23 +213,31 @@ func TestMetrics_showTheQueue(t *testing.T) {
 	}{
 		{"Redis does not answer", metrics.Queue{}, errors.New("away"), []string{"fulfillment_queue_up 0"}, "fulfillment_queue_waiting_messages"},
 		{
-			"an empty queue", metrics.Queue{}, nil,
+			"an empty queue",
+			metrics.Queue{},
+			nil,
 			[]string{"fulfillment_queue_up 1", "fulfillment_queue_waiting_messages 0", "fulfillment_queue_oldest_message_age_seconds 0", "fulfillment_queue_paused 0"},
 			"fulfillment_queue_lease_left_seconds",
 		},
 		{
-			"a message that does not tell its age", metrics.Queue{Waiting: 1}, nil,
-			[]string{"fulfillment_queue_waiting_messages 1"}, "fulfillment_queue_oldest_message_age_seconds",
+			"a message that does not tell its age",
+			metrics.Queue{Waiting: 1},
+			nil,
+			[]string{"fulfillment_queue_waiting_messages 1"},
+			"fulfillment_queue_oldest_message_age_seconds",
 		},
 		{
-			"everything", metrics.Queue{
+			"everything",
+			metrics.Queue{
 				Waiting: 1, InHand: 2, Delayed: 3, Dead: 4, Reconciled: 5, OldestAge: &age, LeaseLeft: &left, Workers: map[string]int{"alive": 6}, Paused: true,
-			}, nil,
+			},
+			nil,
 			[]string{
 				"fulfillment_queue_waiting_messages 1", "fulfillment_queue_in_hand_messages 2", "fulfillment_queue_delayed_messages 3",
 				"fulfillment_queue_dead_letters 4", "fulfillment_queue_reconciled_total 5", "fulfillment_queue_oldest_message_age_seconds 90",
 				"fulfillment_queue_lease_left_seconds 4", `fulfillment_queue_workers{state="alive"} 6`, "fulfillment_queue_paused 1",
-			}, "-",
+			},
+			"-",
 		},
 	}
 	for _, tt := range tests {
