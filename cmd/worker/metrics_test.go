@@ -5,7 +5,6 @@ import (
 	"maps"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,19 +21,7 @@ func (h health) scrape() figures {
 	if status != 200 {
 		h.Fatalf("/metrics answers %d: %s", status, text)
 	}
-	f := figures{}
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
-		if name != strings.TrimSpace(line) {
-			name += "}"
-		} else {
-			name, value, _ = strings.Cut(name, " ")
-		}
-		if number, err := strconv.ParseFloat(value, 64); err == nil && !strings.HasPrefix(line, "#") {
-			f[name] = number
-		}
-	}
-	return f
+	return testenv.Samples(text)
 }
 
 // figures are the samples of a scrape, by their names with the labels.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/reconcile"
@@ -139,6 +142,20 @@ func (b *bench) wantPutBack(want ...int64) {
 	b.Helper()
 	if got := b.putBack(); !slices.Equal(got, want) {
 		b.Errorf("the orders %v were put back, want %v", got, want)
+	}
+}
+
+func TestReconciler_countsWhatItPutsBack(t *testing.T) {
+	b := newBench(t)
+	b.orders(3, order.Pending, 2*after)
+	r := b.reconciler(io.Discard)
+	r.Metrics = metrics.New(metrics.Worker{})
+	_, err := reconcile.Once(t.Context(), r)
+	must(t, err)
+	w := httptest.NewRecorder()
+	r.Metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+	if n := testenv.Samples(w.Body.String())["fulfillment_orders_reconciled_total"]; n != 3 {
+		t.Errorf("%v are counted, want 3", n)
 	}
 }
 
