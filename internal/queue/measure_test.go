@@ -11,7 +11,7 @@ import (
 	"fulfillment-worker/internal/testenv"
 )
 
-// await waits until each of the figures is so.
+// awaitCounted waits until each of the figures is so.
 func (b *bench) awaitCounted(want map[string]float64) {
 	b.Helper()
 	for name, value := range want {
@@ -70,9 +70,10 @@ func TestConsumer_countsWhatIsSettled(t *testing.T) {
 		"fulfillment_messages_promoted_total":                    2,
 		"fulfillment_messages_claimed_total":                     7,
 	})
-	if busy, inHand := c.Hands(); busy != 0 || inHand != 0 {
-		t.Errorf("%d slots are busy and %d messages in hand, want none", busy, inHand)
-	}
+	testenv.Eventually(t, 5*time.Second, "nothing in hand", func() bool {
+		busy, inHand := c.Hands()
+		return busy == 0 && inHand == 0
+	})
 }
 
 func TestReaper_countsWhatItGivesBack(t *testing.T) {
