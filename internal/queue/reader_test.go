@@ -202,6 +202,23 @@ func TestReader_endsWithAnError(t *testing.T) {
 	}
 }
 
+// Who looks for what ails Redis can look.
+func TestReader_readsWhereRedisRefusesChanges(t *testing.T) {
+	t.Parallel()
+	b := benchAt(t, testenv.OwnRedis(t).URL(), "q")
+	b.push("m")
+	b.bury("a")
+	must(t, b.rdb.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err())
+	if err := b.rdb.LPush(t.Context(), b.keys.Queue(), "more").Err(); err == nil {
+		t.Error("it takes a message, and should not")
+	}
+	reader := queue.NewReader(b.rdb, b.cfg.Name)
+	waiting, letters := collect(t, reader.Waiting(t.Context())), collect(t, reader.Letters(t.Context(), queue.Selection{}))
+	if len(waiting) != 1 || len(letters) != 1 {
+		t.Errorf("%d messages and %d letters were read, want one each", len(waiting), len(letters))
+	}
+}
+
 // A page is read in few pieces, for Redis walks through the queue to each.
 func TestReader_waitingInFewPieces(t *testing.T) {
 	t.Parallel()
