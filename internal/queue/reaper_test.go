@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -366,6 +367,19 @@ func TestReaper_chargesOneOfTwoCopies(t *testing.T) {
 	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
 	if got := b.charged("twin"); got != 1 {
 		t.Errorf("charged %d deliveries, want 1", got)
+	}
+}
+
+func TestReaper_nowEndsWithItsContext(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease = time.Minute
+	b.holding("gone-1", -time.Millisecond, 1, "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	reaped, err := queue.NewReaper(b.queue(b.url, silent())).Now(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || len(reaped) > 0 || time.Since(begin) > 10*time.Second {
+		t.Errorf("after %v it has reaped %v, %v; want nobody, and the context's error", time.Since(begin), reaped, err)
 	}
 }
 
