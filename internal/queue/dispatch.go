@@ -16,7 +16,7 @@ type gang struct {
 // delivery takes a message in hand that is in that lane.
 func (s *session) delivery(l *lane, payload string) *Delivery {
 	l.take(payload)
-	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l}
+	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l, asked: s.asked}
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
@@ -67,6 +67,7 @@ func (s *session) deliver(g gang) {
 	}
 	d := g.all[0]
 	err := s.safely(d)
+	d.handled(err)
 	if err == nil {
 		s.ack(d)
 		return
@@ -79,6 +80,7 @@ func (s *session) deliver(g gang) {
 func (s *session) letGo(d *Delivery) {
 	s.release(d)
 	d.lane.drop(d.payload)
+	d.tell()
 	s.handlers.Done()
 }
 

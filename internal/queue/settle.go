@@ -131,11 +131,14 @@ func (s *session) ack(d *Delivery) {
 	s.settlements.Send(request, func(_ []int64, err error) {
 		if err == nil {
 			crash.At("acked")
+			d.became(WasAcked, "")
 			end()
 			return
 		}
 		go func() {
-			_, _ = s.until(d.context(), "acknowledge", request)
+			if _, err := s.until(d.context(), "acknowledge", request); err == nil {
+				d.became(WasAcked, "")
+			}
 			end()
 		}()
 	})
@@ -146,6 +149,7 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
+		d.became(WasBuried, r.reason)
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
 	}
 }
@@ -156,6 +160,7 @@ func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 		d.Payload, d.digest, d.started, w.after.Milliseconds()))
 	if err == nil {
 		s.wakePromoter()
+		d.became(WasPutOff, "")
 		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
 	}
 }
@@ -176,9 +181,11 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	switch answer, charged, wait := result[0], result[1], result[2]; answer {
 	case delayed:
 		s.wakePromoter()
+		d.became(WasRetried, "")
 		s.log.WarnContext(ctx, "message failed and will be retried",
 			"digest", d.digest, "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
 	case buried:
+		d.became(WasBuried, last)
 		s.log.ErrorContext(ctx, "message is a dead letter",
 			"digest", d.digest, "reason", last, "error", brief(why), "deliveries", charged)
 	}
