@@ -24,6 +24,7 @@ import (
 	"fulfillment-worker/internal/outage"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/reconcile"
+	"fulfillment-worker/internal/traces"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -108,6 +109,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	log = log.With("worker", cfg.WorkerID) // the logs of several are read together
 	queue.RedirectLogs(log)
+	tracer, err := traces.New(service, version, log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close() // last, when what could end a trace has ended
 	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency, cfg.MaxMessageBytes)
 	defer rdb.Close()
 	orders, err := db.New(cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
@@ -128,7 +134,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		MaxMessageBytes: cfg.MaxMessageBytes,
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
-	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log}
+	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Traces: tracer}
 	consumer.Prepare = fulfiller.Prepare
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {
