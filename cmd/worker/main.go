@@ -25,6 +25,7 @@ import (
 	"fulfillment-worker/internal/outage"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/reconcile"
+	"fulfillment-worker/internal/traces"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -114,6 +115,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	log = log.With("worker", cfg.WorkerID) // the logs of several are read together
 	queue.RedirectLogs(log)
 	figures := metrics.New(metrics.Worker{Version: version, Slots: cfg.Concurrency, Lease: cfg.LeaseTTL})
+	tracer, err := traces.New(service, version, log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close() // last, when what could end a trace has ended
 	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency, cfg.MaxMessageBytes)
 	defer rdb.Close()
 	rdb.Measure(figures)
@@ -137,7 +143,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Metrics:         figures,
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
-	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Metrics: figures}
+	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Metrics: figures, Traces: tracer}
 	consumer.Prepare = fulfiller.Prepare
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {

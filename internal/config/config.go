@@ -3,7 +3,8 @@
 // # What callers may rely on
 //
 //   - [Settings] is the only list of variables: the parser reads it, the
-//     worker's -help prints it, and a test holds the README's table against it.
+//     worker's -help prints it, and a test holds the README's table against it. (What
+//     begins with OTEL_ is OpenTelemetry's, and read by internal/traces.)
 //   - What [Load] returns without an error is in range, and any combination of
 //     it starts; [Config.Warnings] says which are unwise.
 //   - A secret shows in no error and under no formatting verb.

@@ -31,6 +31,7 @@ import (
 	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
+	"fulfillment-worker/internal/traces"
 )
 
 // Work is what fulfilling an order means outside the orders table. Do returns nil
@@ -58,20 +59,21 @@ type Delivery interface {
 	Number() int
 }
 
-// Fulfiller fulfils the orders that messages ask for. All fields but the last are required.
+// Fulfiller fulfils the orders that messages ask for. All fields but the last two are required.
 type Fulfiller struct {
 	Orders  Orders
 	Work    Work
 	Timeout time.Duration // of the work on one order
 	Log     *slog.Logger
-	Metrics *metrics.Metrics
+	Metrics *metrics.Metrics // nil: nothing is counted
+	Traces  *traces.Tracer   // nil: none are made
 }
 
 // Handle fulfils the order of one message. It is a [queue.Handler].
 func (f *Fulfiller) Handle(ctx context.Context, d *queue.Delivery) error {
 	r, prepared := d.Prepared.(*request)
 	if !prepared {
-		r = read(d, d.Payload)
+		r = f.open(d)
 	}
 	return classify(f.fulfil(ctx, d, r))
 }
@@ -81,7 +83,7 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
 	if r.err != nil {
 		return r.err
 	}
-	ctx = logger.WithOrder(ctx, m.OrderID, m.CorrelationID)
+	ctx = r.trace.Context(logger.WithOrder(ctx, m.OrderID, m.CorrelationID))
 
 	token, err := f.claim(ctx, d, r)
 	if err != nil {
@@ -90,16 +92,20 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
 	if !r.claimed() {
 		crash.At("row_claimed")
 	}
+	r.trace.Enter(traces.Start)
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
+	r.trace.Number(d.Number())
+	r.trace.Enter(traces.Work)
 	f.Log.InfoContext(ctx, "Processing order "+strconv.FormatInt(m.OrderID, 10), "delivery", d.Number())
 	f.Metrics.Begun(d.Number(), m.Queued, r.claimedAt)
 	start := time.Now()
-	if err := f.work(ctx, m); err != nil {
+	if err := f.work(ctx, r.trace.Pass(m)); err != nil {
 		return err
 	}
 	crash.At("worked")
+	r.trace.Enter(traces.Finish)
 	return f.finish(ctx, m, token, start)
 }
 
@@ -123,6 +129,7 @@ func (f *Fulfiller) claim(ctx context.Context, d Delivery, r *request) (db.Token
 		}
 		if token, err = f.Orders.Claim(ctx, id, inHand.Version); err == nil {
 			f.Metrics.TookOver()
+			r.trace.TakenOver()
 			f.Log.InfoContext(ctx, fmt.Sprintf("Order %d taken over from a former holder", id))
 		}
 	}
@@ -132,6 +139,7 @@ func (f *Fulfiller) firstClaim(ctx context.Context, r *request) (db.Token, error
 	if r.attempt != nil {
 		return f.Orders.GoOn(ctx, *r.attempt)
 	}
+	r.trace.Enter(traces.Row)
 	return f.Orders.Claim(ctx, r.message.OrderID, "")
 }
 

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	_ "embed"
+	"time"
 
 	"fulfillment-worker/internal/metrics"
 
@@ -90,6 +91,7 @@ func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
 	if err != nil {
 		return err
 	}
+	s.asked = time.Now()
 	for _, payload := range held { // newest first, so that the oldest released ends up in front
 		if known[payload] > 0 {
 			known[payload]--

@@ -196,6 +196,7 @@ func (s *session) claim(ctx context.Context) error {
 	}
 	l := emptiestFirst(s.lanes)[0]
 	payload, err := s.blockingMove(ctx, l)
+	s.asked = time.Now() // it may have waited for long
 	if err != nil {
 		s.freeSlots(1)
 		if errors.Is(err, redis.Nil) {
@@ -244,6 +245,7 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	lanes := emptiestFirst(s.lanes)
+	s.asked = time.Now()
 	payloads, err := s.move(context.WithoutCancel(ctx), lanes, free)
 	s.plenty = len(payloads) == free
 	if err != nil {

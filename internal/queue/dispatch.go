@@ -17,7 +17,7 @@ type gang struct {
 func (s *session) delivery(l *lane, payload string) *Delivery {
 	l.take(payload)
 	s.hands.Add(1)
-	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l}
+	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l, asked: s.asked}
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
@@ -68,6 +68,7 @@ func (s *session) deliver(g gang) {
 	}
 	d := g.all[0]
 	err := s.safely(d)
+	d.handled(err)
 	if err == nil {
 		s.ack(d)
 		return
@@ -81,6 +82,7 @@ func (s *session) letGo(d *Delivery) {
 	s.release(d)
 	d.lane.drop(d.payload)
 	s.hands.Add(-1)
+	d.tell()
 	s.handlers.Done()
 }
 

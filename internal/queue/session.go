@@ -39,6 +39,7 @@ type session struct {
 	unsure   bool // a claim's outcome is unknown: audit before the next
 	plenty   bool // the last claim got all that it asked for: there may be more
 	paused   bool
+	asked    time.Time // when the claim began whose messages are taken in hand
 
 	preparing chan struct{} // closed when the last gang is prepared, or that takes long
 }

@@ -135,11 +135,14 @@ func (s *session) ack(d *Delivery) {
 	s.settlements.Send(request, func(_ []int64, err error) {
 		if err == nil {
 			crash.At("acked")
+			d.became(WasAcked, "")
 			end()
 			return
 		}
 		go func() {
-			_, _ = s.until(d.context(), "acknowledge", request)
+			if _, err := s.until(d.context(), "acknowledge", request); err == nil {
+				d.became(WasAcked, "")
+			}
 			end()
 		}()
 	})
@@ -151,6 +154,7 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
 		s.cfg.Metrics.Dead(string(r.reason), 1)
+		d.became(WasBuried, r.reason)
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
 	}
 }
@@ -162,6 +166,7 @@ func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 	if err == nil {
 		s.cfg.Metrics.PutOff()
 		s.wakePromoter()
+		d.became(WasPutOff, "")
 		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
 	}
 }
@@ -183,10 +188,12 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	case delayed:
 		s.cfg.Metrics.Retried(cmp.Or(failure.Kind, "failed"))
 		s.wakePromoter()
+		d.became(WasRetried, "")
 		s.log.WarnContext(ctx, "message failed and will be retried",
 			"digest", d.digest, "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
 	case buried:
 		s.cfg.Metrics.Dead(string(last), 1)
+		d.became(WasBuried, last)
 		s.log.ErrorContext(ctx, "message is a dead letter",
 			"digest", d.digest, "reason", last, "error", brief(why), "deliveries", charged)
 	}
