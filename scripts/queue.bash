@@ -61,16 +61,16 @@ if [[ -n "${REDIS_URL-}" ]]; then
 fi
 
 # call EVAL_RO|EVAL LUA [ARGUMENT...]: what the Lua answers, which finds its arguments in
-# ARGV from the second on. Why it failed is for redis-cli to say. Standard input is kept
-# from it: docker compose exec would read what was typed for us.
+# ARGV from the second on. Why it failed is for redis-cli to say.
 call() {
   local command=$1 lua=$2
   shift 2
-  "${redis_cli[@]}" "$command" "$lua" 1 "$queue" "$tag" "$@" </dev/null || exit 1
+  "${redis_cli[@]}" "$command" "$lua" 1 "$queue" "$tag" "$@" || exit 1
 }
 
-# ask [ARGUMENT...]: what a question answers, whose Lua is on standard input, of one
-# instant. Redis holds it to writing nothing.
+# ask [ARGUMENT...]: what a question answers of one instant. Redis holds it to writing
+# nothing. Its Lua is on standard input, so that redis-cli finds nothing there of what was
+# typed for us: docker compose exec would read it.
 ask() { call EVAL_RO "$(words && cat)" "$@"; }
 
 # look: what a question answers that is about the workers. To find those that are not
