@@ -43,14 +43,25 @@ done
 
 picture() { "$here/inflight.sh" && echo && "$here/status.sh"; }
 
-trap 'exit 0' INT
-for ((turn = 1; ; turn++)); do
-  failed=0
+# turn shows one picture, when all of it is there.
+turn() {
+  local now failed=0
   now=$(picture 2>&1) || failed=1
   if [[ -t 1 ]]; then
     printf '\033[H\033[2J'
   fi
   printf '%s\n' "$now"
-  [[ $turn != "$times" ]] || exit "$failed"
-  sleep "$interval"
+  return "$failed"
+}
+
+# A command in the foreground that ends well at that moment has Ctrl-C to itself; wait has
+# not.
+trap 'kill $! 2>/dev/null || true; exit 0' INT
+for ((n = 1; ; n++)); do
+  failed=0
+  turn &
+  wait $! || failed=1
+  [[ $n != "$times" ]] || exit "$failed"
+  sleep "$interval" &
+  wait $!
 done
