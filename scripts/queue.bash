@@ -75,7 +75,7 @@ ask() { call EVAL_RO "$(words && cat)" "$@"; }
 
 # look: what a question answers that is about the workers. To find those that are not
 # registered, SCAN goes through all keys of the database; where there are many others it
-# does so in several runs, that nobody has to wait for it.
+# does so in several runs, so that nobody has to wait for it.
 look() {
   local lua more=$'more\t' # no other answer holds a tab
   lua=$(workers && cat)
@@ -166,13 +166,14 @@ local function letter(entry)
   if not entry then
     return nil
   end
-  local fields = { id = entry[1], at = tonumber(string.match(entry[1], '^%d+')) }
+  local fields = {}
   for _, field in ipairs({ 'payload', 'reason', 'error', 'order_id', 'correlation_id', 'deliveries', 'instance' }) do
     fields[field] = ''
   end
   for i = 1, #entry[2], 2 do
     fields[entry[2][i]] = entry[2][i + 1]
   end
+  fields.id, fields.at = entry[1], tonumber(string.match(entry[1], '^%d+'))
   return fields
 end
 
