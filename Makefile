@@ -72,7 +72,7 @@ vet: ## Suspicious code, also under the build tags
 .PHONY: lint
 lint: ## golangci-lint; .golangci.yml says why each linter is on
 	$(GO) tool -modfile=.ci/tools.mod golangci-lint run ./...
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh; else echo 'shellcheck is not installed: scripts not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh scripts/queue.bash; else echo 'shellcheck is not installed: scripts not checked'; fi
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in what is called, where their database can be reached

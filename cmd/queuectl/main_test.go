@@ -35,6 +35,8 @@ func TestScripts(t *testing.T) {
 	must(t, os.Symlink(self, filepath.Join(bin, "queuectl")))
 	scripts, err := filepath.Abs("../../scripts")
 	must(t, err)
+	lua, err := filepath.Abs("../../internal/queue/lua")
+	must(t, err)
 
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -45,6 +47,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("QUEUE_NAME", queue)
 			env.Setenv("DATABASE_URL", testenv.Database(tb))
 			env.Setenv("SCRIPTS", scripts)
+			env.Setenv("LUA", lua)
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector adds a second to each call
 			env.Values[theTest] = tb
