@@ -28,6 +28,16 @@ type backends struct {
 
 // with connects, does the work and disconnects.
 func (p *program) with(ctx context.Context, work func(backends) error) error {
+	return p.withUnasked(ctx, func(b backends) error {
+		if err := b.ping(ctx); err != nil {
+			return err
+		}
+		return work(b)
+	})
+}
+
+// withUnasked does the work whether the servers answer or not.
+func (p *program) withUnasked(ctx context.Context, work func(backends) error) error {
 	cfg, err := config.Load(p.getenv)
 	if err != nil {
 		return usageError{err}
@@ -40,11 +50,7 @@ func (p *program) with(ctx context.Context, work func(backends) error) error {
 	rdb := redis.NewUniversalClient(redisOptions(cfg))
 	defer rdb.Close()
 
-	b := backends{cfg, rdb, db}
-	if err := b.ping(ctx); err != nil {
-		return err
-	}
-	return work(b)
+	return work(backends{cfg, rdb, db})
 }
 
 func (b backends) inspector() *inspect.Inspector {

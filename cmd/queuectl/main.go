@@ -124,7 +124,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verify found a fault.`,
 		},
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print one JSON value instead of text")
-	root.AddCommand(p.statusCommand(), p.inflightCommand(), p.verifyCommand(), p.enqueueCommand())
+	root.AddCommand(p.statusCommand(), p.inflightCommand(), p.verifyCommand(), p.enqueueCommand(), p.watchCommand())
 	return root
 }
 

@@ -33,7 +33,7 @@ func (s *Screen) eventNames() (names []string) {
 
 func (s *Screen) drawEvents(width, height int) []string {
 	columns := []column{{"events", 8, false}, {"", 10, false}, {"", 0, false}}
-	columns[2].width = max(0, width-2-8-10-2*len(gap))
+	columns[2].width = room(columns, width)
 	focused := s.focus == onEvents
 	lines := []string{heading(columns, width, focused)}
 	if len(s.events) == 0 {
@@ -44,7 +44,7 @@ func (s *Screen) drawEvents(width, height int) []string {
 	for i := from; i < to; i++ {
 		e := list[i]
 		line := row(columns, dim.Render(timeOfDay(e.At)), kindStyle(e.Kind).Render(plain(e.Kind)), plain(eventText(e)))
-		lines = append(lines, marked(line, i == s.event.at, focused))
+		lines = append(lines, marked(line, i == s.event.at && (focused || i > 0), focused))
 	}
 	return lines
 }
@@ -92,15 +92,17 @@ func eventText(e inspect.Event) string {
 }
 
 // eventCard is all that is known of the chosen event.
-func (s *Screen) eventCard() card {
+func (s *Screen) eventCard() func() card {
 	if len(s.events) == 0 {
-		return card{}
+		return nil
 	}
 	e := s.newestFirst()[s.event.find(s.eventNames())]
-	c := card{title: plain(e.Kind)}
-	c.addTime("when", e.At)
-	for _, name := range slices.Sorted(maps.Keys(e.Fields)) {
-		c.add(name, e.Fields[name])
+	return func() card {
+		c := card{title: plain(e.Kind)}
+		c.addTime("when", e.At)
+		for _, name := range slices.Sorted(maps.Keys(e.Fields)) {
+			c.add(name, e.Fields[name])
+		}
+		return c
 	}
-	return c
 }

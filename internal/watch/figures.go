@@ -65,7 +65,10 @@ func (s *Screen) allFigures() []figure {
 	if f.Dead > 0 {
 		dead.style, dead.note = bad, "d to look"
 	}
-	reconciled := figure{name: "put back", n: f.Reconciled, note: "lost by Redis"}
+	reconciled := figure{name: "put back", n: f.Reconciled}
+	if f.Reconciled > 0 {
+		reconciled.note = "Redis lost them"
+	}
 	return []figure{waiting, {name: "in hand", n: f.InHand(), note: fmt.Sprintf("of %s at once", grouped(s.slots()))}, delayed, dead, reconciled}
 }
 
@@ -81,8 +84,11 @@ func (s *Screen) slots() (n int64) {
 
 // dueText is when the next delayed message comes back.
 func dueText(left time.Duration) string {
-	if left < -time.Second {
-		return "due for " + age(-left)
+	switch {
+	case left > 0:
+		return "next in " + age(left)
+	case left > -time.Second:
+		return "next now"
 	}
-	return "next in " + age(left)
+	return "due for " + age(-left)
 }

@@ -1,8 +1,6 @@
 package watch
 
 import (
-	"strings"
-
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 )
@@ -149,17 +147,9 @@ func (s *Screen) open() {
 	if s.page != livePage {
 		return
 	}
-	var c card
-	switch s.focus {
-	case onWorkers:
-		c = s.workerCard()
-	case onOrders:
-		c = s.orderCard()
-	case onEvents, panels:
-		c = s.eventCard()
-	}
-	if c.title != "" {
-		s.card, s.page = c, cardPage
+	show := map[focus]func() func() card{onWorkers: s.workerCard, onOrders: s.orderCard, onEvents: s.eventCard}[s.focus]()
+	if show != nil {
+		s.card, s.page = show, cardPage
 	}
 }
 
@@ -178,7 +168,6 @@ func helpCard() card {
 		{"▁▃▆█", "the rate in each of the last seconds, up to the highest of them"},
 		{"p50 p95", "half of the orders, and 95 of 100, took no longer"},
 	} {
-		f.value = strings.TrimSpace(f.value)
 		c.fields = append(c.fields, f)
 	}
 	return c

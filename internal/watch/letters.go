@@ -1,43 +1,31 @@
 package watch
 
 import (
-	"context"
 	"fmt"
-	"time"
+
+	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/queue"
 
 	tea "charm.land/bubbletea/v2"
 )
 
-const lettersShown = 100 // the newest
-
-// Letter is a dead letter.
-type Letter struct {
-	ID            string
-	At            time.Time
-	OrderID       int64
-	CorrelationID string
-	Reason        string
-	Error         string
-	Deliveries    int64
-	Instance      string
-	Payload       string
-}
-
-// LettersReader reads the newest dead letters, so many at most.
-type LettersReader func(ctx context.Context, most int) ([]Letter, error)
+const (
+	lettersShown = 100  // the newest
+	payloadShown = 2048 // bytes
+)
 
 // lettersRead is what it found.
 type lettersRead struct {
-	letters []Letter
+	letters []inspect.Letter
 	err     error
 }
 
-// what names the letter to people.
-func (l Letter) what() string {
+// what names a letter to people.
+func what(l inspect.Letter) string {
 	if l.OrderID == 0 {
-		return "the dead letter " + l.ID + " (" + plain(l.Reason) + ")"
+		return "dead letter " + l.ID + " (" + plain(string(l.Reason)) + ")"
 	}
-	return fmt.Sprintf("order %d (%s)", l.OrderID, plain(l.Reason))
+	return fmt.Sprintf("order %d (%s)", l.OrderID, plain(string(l.Reason)))
 }
 
 // readLetters reads them while they are shown.
@@ -48,7 +36,7 @@ func (s *Screen) readLetters() tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := within()
 		defer cancel()
-		list, err := s.letters(ctx, lettersShown)
+		list, _, err := s.inspector.Letters(ctx, queue.Selection{Newest: true, Head: payloadShown}, lettersShown)
 		return lettersRead{list, err}
 	}
 }
@@ -71,9 +59,9 @@ func (s *Screen) letterNames() (names []string) {
 }
 
 // chosenLetter is the one that the keys act upon.
-func (s *Screen) chosenLetter() (Letter, bool) {
+func (s *Screen) chosenLetter() (inspect.Letter, bool) {
 	if s.page != lettersPage || len(s.dead) == 0 {
-		return Letter{}, false
+		return inspect.Letter{}, false
 	}
 	return s.dead[s.letter.find(s.letterNames())], true
 }
@@ -91,7 +79,7 @@ func (s *Screen) lettersBody(height int) []string {
 		return append(lines, dim.Render("  …"))
 	}
 	chosen, _ := s.chosenLetter()
-	about := chosen.card().lines(s.width)
+	about := letterCard(chosen).lines(s.width)
 	place := max(min(len(s.dead), 3), min(len(s.dead), height-1-len(about)))
 	from, to := s.letter.window(s.letterNames(), place)
 	for i := from; i < to; i++ {
@@ -101,30 +89,32 @@ func (s *Screen) lettersBody(height int) []string {
 }
 
 func letterColumns(width int) []column {
-	columns := []column{{"dead", 7, true}, {"reason", 13, false}, {"order", 9, true}, {"tries", 5, true}, {"error", 0, false}}
-	rest := width - 2 - 7 - 13 - 9 - 5 - 4*len(gap)
-	if rest < 10 {
+	columns := []column{{"dead for", 8, false}, {"reason", 13, false}, {"order", 9, false}, {"charged", 7, true}, {"error", 0, false}}
+	if width < 70 {
 		columns[3].width = 0
-		rest += 5 + len(gap)
 	}
-	columns[4].width = max(0, rest)
+	columns[4].width = room(columns, width)
 	return columns
 }
 
-func (s *Screen) letterRow(columns []column, l Letter) string {
-	return row(columns, age(s.clock().Sub(l.At)), bad.Render(plain(l.Reason)), strong.Render(orderID(l.OrderID)),
+func (s *Screen) letterRow(columns []column, l inspect.Letter) string {
+	return row(columns, age(s.clock().Sub(l.At)), bad.Render(plain(string(l.Reason))), strong.Render(orderID(l.OrderID)),
 		fmt.Sprint(l.Deliveries), dim.Render(plain(l.Error)))
 }
 
-func (l Letter) card() card {
+func letterCard(l inspect.Letter) card {
 	c := card{title: "dead letter " + l.ID}
 	c.addTime("since", l.At)
-	c.add("reason", l.Reason)
+	c.add("reason", string(l.Reason))
 	c.add("error", l.Error)
 	c.add("order", orderID(l.OrderID))
 	c.add("correlation id", l.CorrelationID)
 	c.add("deliveries", fmt.Sprint(l.Deliveries))
 	c.add("worker", l.Instance)
+	if l.Bytes > len(l.Payload) {
+		c.add("payload", fmt.Sprintf("%s, the first of %s bytes", l.Payload, grouped(int64(l.Bytes))))
+		return c
+	}
 	c.add("payload", l.Payload)
 	return c
 }

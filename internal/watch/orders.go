@@ -40,13 +40,15 @@ func (s *Screen) orderNames() (names []string) {
 }
 
 func (s *Screen) orderColumns(width int) []column {
-	columns := []column{{"in hand", 10, true}, {"age", 6, true}, {"status", 13, false}, {"worker", 0, false}, {"correlation id", 0, false}}
-	rest := width - 2 - 10 - 6 - 13 - 3*len(gap)
+	columns := []column{{"in hand", 10, false}, {"age", 6, true}, {"status", 13, false}, {"worker", 0, false}, {"correlation id", 0, false}}
+	rest := room(columns, width)
 	if s.worker.at == 0 && rest >= 20 {
 		columns[3].width = min(s.workerColumns(width)[0].width, rest/2)
 		rest -= columns[3].width + len(gap)
 	}
-	columns[4].width = max(0, rest)
+	if rest >= 8 {
+		columns[4].width = rest
+	}
 	if s.worker.at > 0 {
 		columns[4].title = "correlation id; of " + plain(s.worker.name)
 	}
@@ -63,7 +65,7 @@ func (s *Screen) drawOrders(width, height int) []string {
 	}
 	from, to := s.order.window(names, height-1)
 	for i := from; i < to; i++ {
-		lines = append(lines, marked(s.orderRow(columns, list[i]), i == s.order.at, focused))
+		lines = append(lines, marked(s.orderRow(columns, list[i]), i == s.order.at && (focused || i > 0), focused))
 	}
 	if note != "" {
 		lines = append(lines, dim.Render("  "+note))
@@ -106,25 +108,34 @@ func (s *Screen) unseenText(list []held) string {
 	}
 	switch more := inHand - int64(len(list)); {
 	case inHand == 0 && len(list) == 0:
-		return "nothing in hand"
+		return "nothing"
 	case more > 0:
-		return fmt.Sprintf("and %s that are claimed and not begun, or do not fit in here", grouped(more))
+		return fmt.Sprintf("and %s more, not begun or not listed", grouped(more))
 	}
 	return ""
 }
 
 // orderCard is all that is known of the chosen order.
-func (s *Screen) orderCard() card {
+func (s *Screen) orderCard() func() card {
 	list := s.heldOrders()
 	if len(list) == 0 {
-		return card{}
+		return nil
 	}
 	o := list[s.order.find(s.orderNames())]
-	c := card{title: "order " + orderID(o.OrderID)}
-	c.add("status", ansi.Strip(s.statusText(o.Status)))
-	c.add("in hand of", o.instance)
-	c.addTime("since", o.Since)
-	c.add("correlation id", o.CorrelationID)
-	c.add("commands", fmt.Sprintf("queuectl trace %d", o.OrderID))
-	return c
+	return func() card {
+		c := card{title: "order " + orderID(o.OrderID)}
+		now := slices.IndexFunc(s.heldOrders(), func(h held) bool { return h.OrderID == o.OrderID && h.instance == o.instance })
+		if now >= 0 {
+			o = s.heldOrders()[now]
+			c.add("in hand of", o.instance)
+			c.add("for", age(s.clock().Sub(o.Since)))
+			c.add("status", ansi.Strip(s.statusText(o.Status)))
+		} else {
+			c.add("in hand of", o.instance+" before; it is no more")
+		}
+		c.addTime("since", o.Since)
+		c.add("correlation id", o.CorrelationID)
+		c.add("its story", fmt.Sprintf("queuectl trace %d", o.OrderID))
+		return c
+	}
 }

@@ -8,19 +8,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// Operator does what people decide on.
-type Operator interface {
-	// Pause lets no worker claim any more, and Resume ends that. Both report false where
-	// there was nothing to change.
-	Pause(context.Context) (changed bool, err error)
-	Resume(context.Context) (changed bool, err error)
-
-	// Requeue queues the messages of dead letters again, and Drop forgets them. Both say
-	// how many there were.
-	Requeue(ctx context.Context, ids ...string) (int, error)
-	Drop(ctx context.Context, ids ...string) (int, error)
-}
-
 // question is what must be answered with yes before it is done.
 type question struct {
 	text string
@@ -93,20 +80,20 @@ func (s *Screen) askPause() {
 
 func (s *Screen) askRequeue() {
 	if l, ok := s.chosenLetter(); ok {
-		text := fmt.Sprintf("Requeue %s? Its message goes to the front of the queue, charged nothing.", l.what())
+		text := fmt.Sprintf("Requeue %s? Its message goes to the front of the queue, charged nothing.", what(l))
 		s.ask(text, func(ctx context.Context) (string, error) {
 			n, err := s.operator.Requeue(ctx, l.ID)
-			return either(n > 0, "requeued "+l.what(), "somebody else was quicker"), err
+			return either(n > 0, "requeued "+what(l), "somebody else was quicker"), err
 		})
 	}
 }
 
 func (s *Screen) askDrop() {
 	if l, ok := s.chosenLetter(); ok {
-		text := fmt.Sprintf("Drop %s for good? An order that is still open will be queued anew.", l.what())
+		text := fmt.Sprintf("Drop %s for good? An order that is still open will be queued anew.", what(l))
 		s.ask(text, func(ctx context.Context) (string, error) {
 			n, err := s.operator.Drop(ctx, l.ID)
-			return either(n > 0, "dropped "+l.what(), "somebody else was quicker"), err
+			return either(n > 0, "dropped "+what(l), "somebody else was quicker"), err
 		})
 	}
 }

@@ -47,15 +47,12 @@ func (s *Screen) drawRates(width, height int) []string {
 	if n := len(s.samples); n > 0 {
 		last = s.samples[n-1]
 	}
-	columns := []column{{"rates", 9, false}, {"", 9, true}, {"", 0, false}, {"", latencyWidth, false}}
+	columns := []column{{"rates", 9, false}, {"", 9, true}, {"", 0, false}, {"latency    p50     p95", latencyWidth, false}}
 	if width < 60 {
 		columns[3].width = 0
 	}
-	columns[2].width = max(0, width-2-len(gap)*2-columns[0].width-columns[1].width)
-	if columns[3].width > 0 {
-		columns[2].width -= latencyWidth + len(gap)
-	}
-	columns[2].title, columns[3].title = "the last "+plural(int64(columns[2].width), "second"), "latency  p50    p95"
+	columns[2].width = room(columns, width)
+	columns[2].title = "the last " + plural(int64(columns[2].width), "second")
 	lines := []string{heading(columns, width, false)}
 	latencies := latencies(last)
 	for _, r := range s.shownRates() {
@@ -73,11 +70,11 @@ func (s *Screen) drawRates(width, height int) []string {
 	return lines[:min(len(lines), height)]
 }
 
-const latencyWidth = 22
+const latencyWidth = 23
 
 // latencies are how long the last orders waited for their claim, and were worked on.
 func latencies(s inspect.Sample) []string {
-	columns := []column{{"", 7, false}, {"", 5, true}, {"", 6, true}}
+	columns := []column{{"", 7, false}, {"", 6, true}, {"", 6, true}}
 	line := func(name string, p50, p95 inspect.Millis) string {
 		if p95 == 0 {
 			return row(columns, dim.Render(name), dim.Render("–"), dim.Render("–"))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/queue"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -19,8 +20,8 @@ const (
 
 // Screen is the model that bubbletea runs: what was seen last, and where the person is in it.
 type Screen struct {
-	operator Operator
-	letters  LettersReader
+	inspector *inspect.Inspector
+	operator  *queue.Operator
 
 	width, height int
 
@@ -38,9 +39,9 @@ type Screen struct {
 	event   cursor
 	letter  cursor
 	page    page
-	dead    []Letter
+	dead    []inspect.Letter
 	deadErr string
-	card    card
+	card    func() card // that is open
 
 	question *question
 	acting   bool
@@ -69,8 +70,8 @@ const (
 )
 
 // NewScreen returns a screen that has seen nothing yet.
-func NewScreen(o Operator, l LettersReader) *Screen {
-	return &Screen{operator: o, letters: l, now: time.Now()}
+func NewScreen(i *inspect.Inspector, o *queue.Operator) *Screen {
+	return &Screen{inspector: i, operator: o, now: time.Now()}
 }
 
 // tick is the time, now and then.

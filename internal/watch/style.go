@@ -22,7 +22,7 @@ var (
 	warn   = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
 	bad    = lipgloss.NewStyle().Foreground(lipgloss.Red)
 	accent = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
-	badge  = lipgloss.NewStyle().Bold(true).Reverse(true).Padding(0, 1)
+	badge  = warn.Bold(true).Reverse(true).Padding(0, 1)
 )
 
 // plain is a text without what a terminal would obey, and without what would mislead a reader.
@@ -58,6 +58,17 @@ type column struct {
 
 const gap = "  "
 
+// room is what the columns leave of a line, for one more.
+func room(columns []column, width int) int {
+	width -= markWidth
+	for _, c := range columns {
+		if c.width > 0 {
+			width -= c.width + len(gap)
+		}
+	}
+	return max(0, width)
+}
+
 // row lays out the cells of a line, one for each column.
 func row(columns []column, cells ...string) string {
 	var shown []string
@@ -73,40 +84,35 @@ func row(columns []column, cells ...string) string {
 	return strings.Join(shown, gap)
 }
 
-// heading is a rule with the columns' titles.
+// heading is a rule with the columns' titles. The first column's is the list's name.
 func heading(columns []column, width int, focused bool) string {
-	var line strings.Builder
-	title, style := strong, dim
-	if focused {
-		title, style = accent.Bold(true), accent
-	}
-	line.WriteString(style.Render("──"))
-	at := 2
-	for i, c := range columns {
+	line := []rune(strings.Repeat("─", max(0, width)))
+	at := markWidth
+	for _, c := range columns {
 		if c.width <= 0 {
 			continue
 		}
-		text := ansi.Truncate(c.title, c.width, "…")
-		fill := max(0, c.width-ansi.StringWidth(text))
-		if i > 0 {
-			title = dim
-			line.WriteString(style.Render("──"))
-			at += 2
-		}
-		blank, dashes := "", strings.Repeat("─", fill)
-		if text != "" && fill > 0 {
-			blank, dashes = " ", strings.Repeat("─", fill-1)
-		}
+		title := ansi.Truncate(c.title, c.width, "…")
+		from := at
 		if c.right {
-			line.WriteString(style.Render(dashes) + blank + title.Render(text))
-		} else {
-			line.WriteString(title.Render(text) + blank + style.Render(dashes))
+			from += c.width - ansi.StringWidth(title)
 		}
-		at += c.width
+		if title != "" {
+			copy(line[min(len(line), from-1):], []rune(" "+title+" "))
+		}
+		at += c.width + len(gap)
 	}
-	line.WriteString(style.Render(strings.Repeat("─", max(0, width-at))))
-	return line.String()
+	name, rule := strong, dim
+	if focused {
+		name, rule = accent.Bold(true), accent
+	}
+	begin := min(len(line), markWidth)
+	end := min(len(line), begin+len([]rune(columns[0].title)))
+	return rule.Render(string(line[:begin])) + name.Render(string(line[begin:end])) + rule.Render(string(line[end:]))
 }
+
+// markWidth is the room for the mark before each line of a list.
+const markWidth = 2
 
 // marked is a line of a list, with a mark where it is chosen.
 func marked(line string, chosen, focused bool) string {
@@ -114,7 +120,7 @@ func marked(line string, chosen, focused bool) string {
 	case chosen && focused:
 		return accent.Bold(true).Render("▶ ") + line
 	case chosen:
-		return dim.Render("▷ ") + line
+		return accent.Render("▷ ") + line
 	}
 	return "  " + line
 }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"fulfillment-worker/internal/inspect"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -69,8 +72,8 @@ func (s *Screen) silenceText() string {
 
 func (s *Screen) titleLine() string {
 	right := ""
-	if !s.frame.At.IsZero() {
-		right = dim.Render(timeOfDay(s.clock()) + " UTC ")
+	if !s.frame.At.IsZero() && s.width >= 50 {
+		right = dim.Render(" " + timeOfDay(s.clock()) + " UTC ")
 	}
 	left := " " + strong.Render(plain(s.frame.Queue)) + "  " + s.stateText()
 	return fit(left, s.width-ansi.StringWidth(right)) + right
@@ -85,12 +88,20 @@ func (s *Screen) stateText() string {
 	case s.frame.At.IsZero():
 		return dim.Render("looking …")
 	case s.frame.Paused != nil:
-		p := s.frame.Paused
-		return warn.Render(badge.Render("PAUSED")+" by "+plain(p.By)) + dim.Render(" since "+plain(p.Since))
+		return badge.Render("PAUSED") + warn.Render(s.pauseText(*s.frame.Paused))
 	case alive == 0:
 		return bad.Render("no worker is alive")
 	}
 	return good.Render("● live") + dim.Render(", "+plural(int64(alive), "worker"))
+}
+
+// pauseText says for how long, by Redis's clock, and who wants it.
+func (s *Screen) pauseText(p inspect.Pause) string {
+	since, err := time.Parse(time.RFC3339, p.Since)
+	if err != nil {
+		return " by " + plain(p.By)
+	}
+	return fmt.Sprintf(" for %s by %s", age(s.clock().Sub(since)), plain(p.By))
 }
 
 func (s *Screen) body(height int) []string {
@@ -98,7 +109,7 @@ func (s *Screen) body(height int) []string {
 	case lettersPage:
 		return s.lettersBody(height)
 	case cardPage:
-		return s.card.lines(s.width)
+		return s.card().lines(s.width)
 	case helpPage:
 		return helpCard().lines(s.width)
 	case livePage:

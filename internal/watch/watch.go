@@ -9,25 +9,27 @@
 //
 // # What this package never does
 //
-//   - It never asks a server by itself: what it shows comes from an [inspect.Live], and what
-//     people want goes through an [Operator].
+//   - It never asks a server by itself: what it shows comes from an [inspect.Live] and an
+//     [inspect.Inspector], and what people want goes through a [queue.Operator].
 package watch
 
 import (
 	"context"
 
 	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/queue"
 
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sync/errgroup"
 )
 
-// Run shows what live sees until the person quits, or ctx is done. Standard input and output
-// are a terminal.
-func Run(ctx context.Context, live *inspect.Live, s *Screen) error {
+// Run shows the queue until the person quits, or ctx is done. Standard input and output are
+// a terminal.
+func Run(ctx context.Context, i *inspect.Inspector, o *queue.Operator) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p := tea.NewProgram(s, tea.WithoutSignalHandler()) // a signal ends ctx
+	live := inspect.NewLive(i)
+	p := tea.NewProgram(NewScreen(i, o), tea.WithoutSignalHandler()) // a signal ends ctx
 	defer context.AfterFunc(ctx, p.Quit)()
 
 	var g errgroup.Group

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fulfillment-worker/internal/inspect"
@@ -40,29 +41,18 @@ func (s *Screen) workerColumns(width int) []column {
 	for _, w := range s.frame.Workers {
 		longest = max(longest, ansi.StringWidth(plain(w.Instance)))
 	}
-	bar := max(6, min(24, width/6))
 	columns := []column{
-		{"workers", 0, false}, {"lease", bar, false}, {"left", 6, true}, {"in hand", 9, true}, {"up", 6, true}, {"host", 0, false}, {"version", 0, false},
+		{"workers", 0, false}, {"lease", max(6, min(24, width/6)), false}, {"", 6, true}, {"in hand", 9, true}, {"up", 6, true},
+		{"host", 0, false}, {"version", 0, false},
 	}
 	if width < 56 {
 		columns[4].width = 0
 	}
-	rest := width - 2
-	for _, c := range columns {
-		if c.width > 0 {
-			rest -= c.width + len(gap)
+	columns[0].width = max(8, min(longest, room(columns, width)))
+	for i, wanted := range []int{5: 12, 6: 10} {
+		if wanted > 0 && room(columns, width) >= wanted {
+			columns[i].width = wanted
 		}
-	}
-	columns[0].width = max(8, min(longest, rest+len(gap)))
-	rest -= columns[0].width
-	for i, want := range map[int]int{5: 14} {
-		if rest >= want+len(gap) {
-			columns[i].width = want
-			rest -= want + len(gap)
-		}
-	}
-	if rest >= 10 {
-		columns[6].width = 8
 	}
 	return columns
 }
@@ -77,7 +67,7 @@ func (s *Screen) drawWorkers(width, height int) []string {
 		if i > 0 {
 			line = s.workerRow(columns, s.frame.Workers[i-1])
 		}
-		lines = append(lines, marked(line, i == s.worker.at, focused))
+		lines = append(lines, marked(line, i == s.worker.at && (focused || i > 0), focused))
 	}
 	return lines
 }
@@ -136,18 +126,31 @@ func (s *Screen) leaseCells(width int, w inspect.Member) (drawing, left string) 
 }
 
 // workerCard is all that is known of the chosen worker.
-func (s *Screen) workerCard() card {
+func (s *Screen) workerCard() func() card {
 	at := s.worker.find(s.workerNames())
 	if at == 0 {
-		return card{}
+		return nil
 	}
 	w := s.frame.Workers[at-1]
-	c := card{title: "worker " + plain(w.Instance)}
-	c.add("state", string(w.State))
+	return func() card {
+		c := card{title: "worker " + plain(w.Instance)}
+		now := slices.IndexFunc(s.frame.Workers, func(m inspect.Member) bool { return m.Instance == w.Instance })
+		if now >= 0 {
+			w = s.frame.Workers[now]
+			c.add("state", string(w.State))
+		} else {
+			c.add("state", "gone")
+		}
+		s.describe(&c, w)
+		return c
+	}
+}
+
+func (s *Screen) describe(c *card, w inspect.Member) {
 	c.add("host", w.Host)
 	c.add("process", fmt.Sprint(w.PID))
 	c.add("version", w.Version)
-	c.add("in hand", fmt.Sprintf("%d, and it works on %d at once", w.InHand, w.Concurrency))
+	c.add("in hand", fmt.Sprintf("%d; it works on %d at once", w.InHand, w.Concurrency))
 	c.addTime("joined", w.StartedAt)
 	c.addTime("last beat", w.BeatAt)
 	if w.LeaseTTL != nil {
@@ -155,6 +158,4 @@ func (s *Screen) workerCard() card {
 	}
 	c.add("since its start", fmt.Sprintf("%s claimed, %s fulfilled, %s retried, %s dead", grouped(int64(w.Tally.Claimed)),
 		grouped(int64(w.Tally.Fulfilled)), grouped(int64(w.Tally.Retried)), grouped(int64(w.Tally.Dead))))
-	c.add("commands", "queuectl workers; queuectl inflight")
-	return c
 }
