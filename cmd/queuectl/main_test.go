@@ -113,7 +113,7 @@ func TestRun_silentServers(t *testing.T) {
 		"DATABASE_URL": "postgres://orders:canary@" + l.Addr().String() + "/orders?sslmode=disable",
 	}
 	var stdout, stderr strings.Builder
-	code := run(t.Context(), []string{"status"}, &stdout, &stderr, func(name string) string { return env[name] })
+	code := run(t.Context(), []string{"status"}, strings.NewReader(""), &stdout, &stderr, func(name string) string { return env[name] })
 	want := "queuectl: Redis: no answer in time; PostgreSQL: no answer in time\n"
 	if code != exitFailed || stdout.String() != "" || stderr.String() != want {
 		t.Errorf("it exits %d and says %q on standard error, want %d and %q", code, stderr.String(), exitFailed, want)

@@ -4,19 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 
 	"fulfillment-worker/internal/inspect"
-	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/watch"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 )
 
 func (p *program) watchCommand() *cobra.Command {
 	var count int
+	var c change
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Show the queue live, and act on it by keys",
@@ -40,17 +38,21 @@ answer; it goes on.`,
 				return usageError{errors.New("--count goes with --json")}
 			case counted && count < 1:
 				return usageError{errors.New("--count must be at least 1")}
-			case !p.json && !(isTerminal(p.stdout) && term.IsTerminal(int(os.Stdin.Fd()))):
+			case !p.json && !(isTerminal(p.stdin) && isTerminal(p.stdout)):
 				return usageError{errors.New("watch needs a terminal; --json prints a line a second instead")}
+			}
+			if err := c.check(); err != nil {
+				return err
 			}
 			return p.withUnasked(cmd.Context(), func(b backends) error {
 				if p.json {
 					return p.printFrames(cmd.Context(), inspect.NewLive(b.inspector()), count)
 				}
-				return watch.Run(cmd.Context(), b.inspector(), queue.NewOperator(b.rdb, b.cfg.QueueName, "somebody"))
+				return watch.Run(cmd.Context(), b.inspector(), b.operator(&c))
 			})
 		},
 	}
+	p.signs(cmd, &c)
 	cmd.Flags().IntVar(&count, "count", 0, "with --json, end after so many lines")
 	return cmd
 }

@@ -31,15 +31,15 @@ type Letter struct {
 // or dropped by now.
 var ErrNoLetter = errors.New("no such dead letter")
 
-// Letters are dead letters of a selection, so many at most, and whether there are more: those
-// after the last one's id. It asks Redis alone.
+// Letters are dead letters of a selection, so many at most or all if limit is 0, and whether
+// there are more: those after the last one's id. It asks Redis alone.
 func (i *Inspector) Letters(ctx context.Context, s queue.Selection, limit int) (letters []Letter, more bool, err error) {
 	letters = []Letter{}
 	for letter, err := range i.reader.Letters(ctx, s) {
 		if err != nil {
 			return nil, false, fmt.Errorf("read dead letters from Redis: %w", err)
 		}
-		if len(letters) == limit {
+		if limit > 0 && len(letters) == limit {
 			return letters, true, nil
 		}
 		letters = append(letters, readLetter(letter))
@@ -51,10 +51,12 @@ func (i *Inspector) Letters(ctx context.Context, s queue.Selection, limit int) (
 // [ErrNoLetter]. It asks Redis alone.
 func (i *Inspector) Letter(ctx context.Context, id string, most int) (Letter, error) {
 	letter, err := i.reader.Letter(ctx, id, most)
-	if errors.Is(err, redis.Nil) {
+	switch {
+	case errors.Is(err, redis.Nil):
 		return Letter{}, fmt.Errorf("%w: %s", ErrNoLetter, id)
-	}
-	if err != nil {
+	case errors.Is(err, queue.ErrLetterID):
+		return Letter{}, err
+	case err != nil:
 		return Letter{}, fmt.Errorf("read a dead letter from Redis: %w", err)
 	}
 	return readLetter(letter), nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -137,6 +138,9 @@ func youngestFirst(ids []string) ([]string, error) {
 	return sorted, nil
 }
 
+// ErrLetterID means that something cannot be the id of a dead letter.
+var ErrLetterID = errors.New("no dead letter's id")
+
 // parseLetterID reads an id of the stream of dead letters.
 func parseLetterID(id string) (ms, remainder uint64, err error) {
 	first, second, _ := strings.Cut(id, "-")
@@ -145,7 +149,7 @@ func parseLetterID(id string) (ms, remainder uint64, err error) {
 		remainder, err = strconv.ParseUint(second, 10, 64)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("%q is no dead letter's id", id)
+		return 0, 0, fmt.Errorf("%q is %w", id, ErrLetterID)
 	}
 	return ms, remainder, nil
 }

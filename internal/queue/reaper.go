@@ -220,7 +220,7 @@ func (r *Reaper) reapAll(ctx context.Context) ([]Reaped, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []Reaped
+	all := []Reaped{}
 	var errs []error
 	for _, instance := range instances {
 		crash.At("reaping")
