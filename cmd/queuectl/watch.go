@@ -32,14 +32,8 @@ answer; it goes on.`,
   queuectl watch --json --count 1 | jq .workers`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			counted := cmd.Flags().Changed("count")
-			switch {
-			case counted && !p.json:
-				return usageError{errors.New("--count goes with --json")}
-			case counted && count < 1:
-				return usageError{errors.New("--count must be at least 1")}
-			case !p.json && !(isTerminal(p.stdin) && isTerminal(p.stdout)):
-				return usageError{errors.New("watch needs a terminal; --json prints a line a second instead")}
+			if err := p.checkWatch(count, cmd.Flags().Changed("count")); err != nil {
+				return err
 			}
 			if err := c.check(); err != nil {
 				return err
@@ -55,6 +49,18 @@ answer; it goes on.`,
 	p.signs(cmd, &c)
 	cmd.Flags().IntVar(&count, "count", 0, "with --json, end after so many lines")
 	return cmd
+}
+
+func (p *program) checkWatch(count int, counted bool) error {
+	switch {
+	case counted && !p.json:
+		return usageError{errors.New("--count goes with --json")}
+	case counted && count < 1:
+		return usageError{errors.New("--count must be at least 1")}
+	case !p.json && !(isTerminal(p.stdin) && isTerminal(p.stdout)):
+		return usageError{errors.New("watch needs a terminal; --json prints a line a second instead")}
+	}
+	return nil
 }
 
 // printFrames prints a line for each look, until there were so many, or ctx is done.

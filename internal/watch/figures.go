@@ -67,7 +67,7 @@ func (s *Screen) allFigures() []figure {
 	}
 	reconciled := figure{name: "put back", n: f.Reconciled}
 	if f.Reconciled > 0 {
-		reconciled.note = "Redis lost them"
+		reconciled.note = "lost by Redis"
 	}
 	return []figure{waiting, {name: "in hand", n: f.InHand(), note: fmt.Sprintf("of %s at once", grouped(s.slots()))}, delayed, dead, reconciled}
 }

@@ -52,6 +52,8 @@ func (s *Screen) press(name string) tea.Cmd {
 		return tea.Quit
 	case name == "ctrl+z":
 		return tea.Suspend
+	case name == "ctrl+l":
+		return tea.ClearScreen
 	case s.question != nil:
 		return s.answer(name)
 	case s.move(name):

@@ -59,7 +59,7 @@ func (s *Screen) drawOrders(width, height int) []string {
 	list, names := s.heldOrders(), s.orderNames()
 	columns, focused := s.orderColumns(width), s.focus == onOrders
 	lines := []string{heading(columns, width, focused)}
-	note := s.unseenText(list)
+	note := s.unseenText()
 	if note != "" && height > 1 {
 		height--
 	}
@@ -101,13 +101,14 @@ func (s *Screen) statusText(status order.Status) string {
 }
 
 // unseenText says how many messages the workers hold beside the orders that are listed.
-func (s *Screen) unseenText(list []held) string {
-	var inHand int64
+func (s *Screen) unseenText() string {
+	var listed, inHand int64
 	for _, w := range s.chosenWorkers() {
+		listed += int64(len(w.Orders))
 		inHand += w.InHand
 	}
-	switch more := inHand - int64(len(list)); {
-	case inHand == 0 && len(list) == 0:
+	switch more := inHand - listed; {
+	case inHand == 0 && listed == 0:
 		return "nothing"
 	case more > 0:
 		return fmt.Sprintf("and %s more, not begun or not listed", grouped(more))

@@ -115,6 +115,9 @@ func (s *Screen) see(f inspect.Frame) {
 	if f.Error == "" {
 		s.frame, s.seen = f, s.now
 	}
+	if !slices.Contains(s.workerNames(), s.worker.name) { // it is gone: all again
+		s.worker = cursor{}
+	}
 }
 
 func lastOf[T any](n int, list []T) []T { return slices.Clone(list[max(0, len(list)-n):]) }

@@ -139,7 +139,7 @@ func span(d time.Duration) string {
 	case d < time.Second:
 		return fmt.Sprintf("%dms", d.Milliseconds())
 	case d < time.Minute:
-		return fmt.Sprintf("%.1fs", d.Seconds())
+		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
 	case d < time.Hour:
 		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
 	case d < 24*time.Hour:
@@ -170,7 +170,9 @@ func perSecond(rate float64) string {
 	switch {
 	case rate == 0:
 		return "0/s"
-	case rate < 100:
+	case rate < 0.1:
+		return "<0.1/s"
+	case rate < 99.95:
 		return fmt.Sprintf("%.1f/s", rate)
 	}
 	return grouped(int64(rate+0.5)) + "/s"

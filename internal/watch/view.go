@@ -9,6 +9,7 @@ import (
 	"fulfillment-worker/internal/inspect"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -50,11 +51,11 @@ func filled(lines []string, height int) []string {
 func (s *Screen) head() []string {
 	lines := []string{s.titleLine()}
 	if s.redis.silent() {
-		lines = append(lines, bad.Render(fit(s.silenceText(), s.width)))
+		lines = append(lines, s.wrapped(bad, s.silenceText())...)
 	}
 	if s.postgres.silent() {
-		text := fmt.Sprintf(" PostgreSQL: no answer for %s, so no status of orders: %s", age(s.now.Sub(s.postgres.since)), plain(s.postgres.why))
-		lines = append(lines, warn.Render(fit(text, s.width)))
+		text := fmt.Sprintf("PostgreSQL: no answer for %s, so orders have no status here: %s", age(s.now.Sub(s.postgres.since)), plain(s.postgres.why))
+		lines = append(lines, s.wrapped(warn, text)...)
 	}
 	if s.frame.At.IsZero() {
 		return lines
@@ -62,12 +63,20 @@ func (s *Screen) head() []string {
 	return append(lines, s.figures()...)
 }
 
+// wrapped is a text in three lines at most.
+func (s *Screen) wrapped(style lipgloss.Style, text string) (lines []string) {
+	for line := range strings.SplitSeq(ansi.Wrap(text, max(1, s.width-2), ""), "\n") {
+		lines = append(lines, style.Render(" "+line))
+	}
+	return lines[:min(3, len(lines))]
+}
+
 func (s *Screen) silenceText() string {
 	since := ""
 	if !s.frame.At.IsZero() {
 		since = " since " + timeOfDay(s.frame.At)
 	}
-	return fmt.Sprintf(" Redis: no answer%s, for %s: %s", since, age(s.now.Sub(s.redis.since)), plain(s.redis.why))
+	return fmt.Sprintf("Redis: no answer%s, for %s: %s", since, age(s.now.Sub(s.redis.since)), plain(s.redis.why))
 }
 
 func (s *Screen) titleLine() string {
@@ -129,8 +138,11 @@ type panel struct {
 
 func (s *Screen) panels(height int) []string {
 	workers := panel{1 + len(s.workerNames()), s.drawWorkers}
-	orders := panel{2 + len(s.orderNames()), s.drawOrders}
-	events := panel{2 + len(s.events), s.drawEvents}
+	orders := panel{1 + len(s.orderNames()), s.drawOrders}
+	if s.unseenText() != "" {
+		orders.wants++
+	}
+	events := panel{1 + max(1, len(s.events)), s.drawEvents}
 	rates := panel{s.ratesHeight(), s.drawRates}
 	switch {
 	case height < low:
@@ -138,7 +150,7 @@ func (s *Screen) panels(height int) []string {
 	case s.width < wide:
 		return stacked(s.width, height, rates, workers, orders, events)
 	}
-	left := s.width * 6 / 10
+	left := s.width / 2
 	right := s.width - left - len(gap)
 	return beside(left, filled(stacked(left, height, workers, orders), height),
 		filled(stacked(right, height, rates, events), height))
@@ -176,11 +188,7 @@ func beside(width int, left, right []string) []string {
 func (s *Screen) foot() []string {
 	switch {
 	case s.question != nil:
-		text := ansi.Wrap(s.question.text, max(1, s.width-2), "")
-		lines := []string{}
-		for line := range strings.SplitSeq(text, "\n") {
-			lines = append(lines, warn.Bold(true).Render(" "+line))
-		}
+		lines := s.wrapped(warn.Bold(true), s.question.text)
 		return append(lines, keyLine([]key{{"y", "yes", ""}, {"n", "no", ""}}, s.width))
 	case s.acting:
 		return []string{dim.Render(" …")}
@@ -189,7 +197,7 @@ func (s *Screen) foot() []string {
 		if s.notice.bad {
 			style = bad
 		}
-		return []string{style.Render(fit(" "+s.notice.text, s.width))}
+		return s.wrapped(style, s.notice.text)
 	}
 	switch s.page {
 	case lettersPage:

@@ -37,7 +37,7 @@ func (s *Screen) alive() (n int) {
 }
 
 func (s *Screen) workerColumns(width int) []column {
-	longest := len("workers")
+	longest := ansi.StringWidth(s.totalName())
 	for _, w := range s.frame.Workers {
 		longest = max(longest, ansi.StringWidth(plain(w.Instance)))
 	}
@@ -74,11 +74,15 @@ func (s *Screen) drawWorkers(width, height int) []string {
 
 // totalRow is all workers in one line.
 func (s *Screen) totalRow(columns []column) string {
+	return row(columns, s.totalName(), "", "", handText(s.frame.InHand(), s.slots()), "", "", "")
+}
+
+func (s *Screen) totalName() string {
 	name := fmt.Sprintf("all %d", len(s.frame.Workers))
 	if gone := len(s.frame.Workers) - s.alive(); gone > 0 {
 		name += bad.Render(fmt.Sprintf(", %d gone", gone))
 	}
-	return row(columns, name, "", "", handText(s.frame.InHand(), s.slots()), "", "", "")
+	return name
 }
 
 func (s *Screen) workerRow(columns []column, w inspect.Member) string {
@@ -106,7 +110,7 @@ func (s *Screen) leaseCells(width int, w inspect.Member) (drawing, left string) 
 	}
 	d := w.LeaseLeft.Duration() - s.clock().Sub(s.frame.At)
 	if d <= 0 {
-		return bad.Render(fit("lease over for", width)), bad.Render(age(-d))
+		return bad.Render(fit("lease over", width)), bad.Render(age(-d))
 	}
 	share := 1.0
 	if w.LeaseTTL != nil {
