@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func (s *Screen) titleLine() string {
 	if !s.frame.At.IsZero() && s.width >= 50 {
 		right = dim.Render(" " + timeOfDay(s.clock()) + " UTC ")
 	}
-	left := " " + strong.Render(plain(s.frame.Queue)) + "  " + s.stateText()
+	left := " " + strong.Render(plain(cmp.Or(s.frame.Queue, "queuectl watch"))) + "  " + s.stateText()
 	return fit(left, s.width-ansi.StringWidth(right)) + right
 }
 
