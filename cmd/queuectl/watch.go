@@ -57,7 +57,7 @@ func (p *program) checkWatch(count int, counted bool) error {
 		return usageError{errors.New("--count goes with --json")}
 	case counted && count < 1:
 		return usageError{errors.New("--count must be at least 1")}
-	case !p.json && !(isTerminal(p.stdin) && isTerminal(p.stdout)):
+	case !p.json && (!isTerminal(p.stdin) || !isTerminal(p.stdout)):
 		return usageError{errors.New("watch needs a terminal; --json prints a line a second instead")}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s *Screen) press(name string) tea.Cmd {
 		return tea.ClearScreen
 	case s.question != nil:
 		return s.answer(name)
-	case s.move(name):
+	case s.change(name), s.move(name):
 		return nil
 	}
 	switch name {
@@ -98,15 +98,26 @@ func (s *Screen) leave() tea.Cmd {
 	return tea.Quit
 }
 
-// move reports whether the key was one that moves.
-func (s *Screen) move(name string) bool {
+// change reports whether the key was one that changes the panel.
+func (s *Screen) change(name string) bool {
+	if s.page != livePage {
+		return false
+	}
 	switch name {
 	case "tab", "right", "l":
 		s.focus = (s.focus + 1) % panels
-		return true
 	case "shift+tab", "left", "h":
 		s.focus = (s.focus + panels - 1) % panels
-		return true
+	default:
+		return false
+	}
+	return true
+}
+
+// move reports whether the key was one that moves in a list.
+func (s *Screen) move(name string) bool {
+	if s.page != livePage && s.page != lettersPage {
+		return false
 	}
 	c, names := s.list()
 	at := c.find(names)
@@ -149,8 +160,8 @@ func (s *Screen) open() {
 	if s.page != livePage {
 		return
 	}
-	show := map[focus]func() func() card{onWorkers: s.workerCard, onOrders: s.orderCard, onEvents: s.eventCard}[s.focus]()
-	if show != nil {
+	cards := map[focus]func() func() card{onWorkers: s.workerCard, onOrders: s.orderCard, onEvents: s.eventCard}
+	if show := cards[s.focus](); show != nil {
 		s.card, s.page = show, cardPage
 	}
 }
@@ -163,14 +174,12 @@ func helpCard() card {
 			c.fields = append(c.fields, field{k.name, k.more})
 		}
 	}
-	for _, f := range []field{
-		{"━━━──", "what is left of a worker's lease: it renews it at a third, and who lets it run out is reaped"},
-		{"in hand", "what a worker has claimed, of what it works on at once"},
-		{"pending", "in hand, and not yet claimed in PostgreSQL"},
-		{"▁▃▆█", "the rate in each of the last seconds, up to the highest of them"},
-		{"p50 p95", "half of the orders, and 95 of 100, took no longer"},
-	} {
-		c.fields = append(c.fields, f)
-	}
+	c.fields = append(c.fields,
+		field{"━━━──", "what is left of a worker's lease: it renews it at a third, and who lets it run out is reaped"},
+		field{"in hand", "what a worker has claimed, of what it works on at once"},
+		field{"pending", "in hand, and not yet claimed in PostgreSQL"},
+		field{"▁▃▆█", "the rate in each of the last seconds, up to the highest of them"},
+		field{"p50 p95", "half of the orders, and 95 of 100, took no longer"},
+	)
 	return c
 }

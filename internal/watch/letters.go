@@ -93,7 +93,9 @@ func letterColumns(width int) []column {
 	if width < 70 {
 		columns[3].width = 0
 	}
-	columns[4].width = room(columns, width)
+	if rest := room(columns, width); rest >= 8 {
+		columns[4].width = rest
+	}
 	return columns
 }
 

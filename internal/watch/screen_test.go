@@ -220,6 +220,8 @@ func TestScreen_showsTheQueue(t *testing.T) {
 	if oldest, younger := strings.Index(b.text(), " c-2"), strings.Index(b.text(), " c-1"); oldest > younger {
 		t.Error("the order that is longest in hand is not listed first")
 	}
+	b.press("tab", "enter")
+	b.shows(`─ order 2 ─`, `in hand of +w-2`, `status +processing`, `correlation id +c-2`, `queuectl trace 2`)
 }
 
 // A terminal of 40 columns leaves little; what is most wanted is there.
@@ -306,6 +308,7 @@ func TestScreen_holdsOnToAWorker(t *testing.T) {
 	b.shows(`▶ w-2`, `c-2`)
 	b.press("enter")
 	b.shows(`worker w-2`, `state +alive`, `host +box`)
+	b.press("tab", "down") // there is nothing to move in
 	must(t, b.rdb.ZRem(t.Context(), b.keys.Workers(), "w-2").Err())
 	b.look()
 	b.shows(`state +gone`)

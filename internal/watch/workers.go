@@ -42,8 +42,13 @@ func (s *Screen) workerColumns(width int) []column {
 		longest = max(longest, ansi.StringWidth(plain(w.Instance)))
 	}
 	columns := []column{
-		{"workers", 0, false}, {"lease", max(6, min(24, width/6)), false}, {"", 6, true}, {"in hand", 9, true}, {"up", 6, true},
-		{"host", 0, false}, {"version", 0, false},
+		{"workers", 0, false},
+		{"lease", max(6, min(24, width/6)), false},
+		{"", 6, true},
+		{"in hand", 9, true},
+		{"up", 6, true},
+		{"host", 0, false},
+		{"version", 0, false},
 	}
 	if width < 56 {
 		columns[4].width = 0
