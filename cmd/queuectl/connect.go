@@ -39,7 +39,7 @@ func (p *program) with(ctx context.Context, work func(backends) error) error {
 
 // withUnasked does the work whether the servers answer or not.
 func (p *program) withUnasked(ctx context.Context, work func(backends) error) error {
-	return p.connected(ctx, func(b backends) error {
+	return p.connected(func(b backends) error {
 		db, err := pgxpool.NewWithConfig(ctx, poolConfig(b.cfg))
 		if err != nil {
 			return fmt.Errorf("PostgreSQL: %w", err)
@@ -52,7 +52,7 @@ func (p *program) withUnasked(ctx context.Context, work func(backends) error) er
 
 // withRedis does without PostgreSQL, which may be away.
 func (p *program) withRedis(ctx context.Context, work func(backends) error) error {
-	return p.connected(ctx, func(b backends) error {
+	return p.connected(func(b backends) error {
 		if err := b.ping(ctx); err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (p *program) withRedis(ctx context.Context, work func(backends) error) erro
 	})
 }
 
-func (p *program) connected(ctx context.Context, work func(backends) error) error {
+func (p *program) connected(work func(backends) error) error {
 	cfg, err := config.Load(p.getenv)
 	if err != nil {
 		return usageError{err}

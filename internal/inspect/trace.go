@@ -229,8 +229,9 @@ func (i *Inspector) searchEvents(ctx context.Context, who *subject, s *Story) er
 			c.Fields[field], _ = value.(string)
 		}
 		id, _ := strconv.ParseInt(c.Fields["order_id"], 10, 64) // 0 where it is not about one order
-		among := slices.Contains(strings.Fields(c.Fields["orders"]), strconv.FormatInt(who.id, 10))
-		if !who.is(id, c.Fields["correlation_id"]) && !(among && who.id != 0) {
+		about := who.is(id, c.Fields["correlation_id"]) ||
+			who.id != 0 && slices.Contains(strings.Fields(c.Fields["orders"]), strconv.FormatInt(who.id, 10))
+		if !about {
 			continue
 		}
 		c.Event = c.Fields["event"]

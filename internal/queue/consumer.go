@@ -29,7 +29,7 @@ type Handler func(context.Context, *Delivery) error
 const (
 	blockFor   = time.Second     // longest one BLMOVE waits; go-redis sends whole seconds
 	blockSlack = 2 * time.Second // how much later than that its answer may come
-	auditEvery = time.Second     // pause between two audits of the own list
+	auditEvery = time.Second / 2 // pause between two audits of the own list; with blockFor, well within two seconds
 )
 
 // Consumer claims messages and has them handled.

@@ -111,7 +111,9 @@ func (o *Operator) each(ctx context.Context, ids []string, script *redis.Script,
 }
 
 func (o *Operator) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
-	return runBounded(ctx, o.rdb, script, keys, args...)
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return script.Run(ctx, o.rdb, keys, args...)
 }
 
 // youngestFirst sorts the ids of dead letters.

@@ -38,6 +38,13 @@ func NewReader(rdb redis.UniversalClient, queueName string) *Reader {
 	return &Reader{rdb: rdb, keys: NewKeys(queueName)}
 }
 
+// run runs a script that changes nothing, also where Redis refuses changes.
+func (r *Reader) run(ctx context.Context, script *redis.Script, key string, args ...any) *redis.Cmd {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return script.RunRO(ctx, r.rdb, []string{key}, args...)
+}
+
 // Letter is a dead letter as it stands in Redis.
 type Letter struct {
 	ID     string
@@ -66,7 +73,7 @@ func (r *Reader) Letters(ctx context.Context, s Selection) iter.Seq2[Letter, err
 	}
 	return func(yield func(Letter, error) bool) {
 		for first := first; first != ""; {
-			answer, err := runBounded(ctx, r.rdb, lettersScript, []string{r.keys.Dead()},
+			answer, err := r.run(ctx, lettersScript, r.keys.Dead(),
 				command, first, last, page, string(s.Reason), s.Head).Slice()
 			if err != nil {
 				yield(Letter{}, err)
@@ -88,7 +95,7 @@ func (r *Reader) Letter(ctx context.Context, id string, head int) (Letter, error
 	if _, _, err := parseLetterID(id); err != nil {
 		return Letter{}, err
 	}
-	answer, err := runBounded(ctx, r.rdb, lettersScript, []string{r.keys.Dead()}, "XRANGE", id, id, 1, "", head).Slice()
+	answer, err := r.run(ctx, lettersScript, r.keys.Dead(), "XRANGE", id, id, 1, "", head).Slice()
 	if err != nil {
 		return Letter{}, err
 	}
@@ -118,7 +125,7 @@ type Waiting struct {
 func (r *Reader) Waiting(ctx context.Context) iter.Seq2[Waiting, error] {
 	return func(yield func(Waiting, error) bool) {
 		for skip, last := int64(0), int64(-1); ; {
-			answer, err := runBounded(ctx, r.rdb, waitingScript, []string{r.keys.Queue()}, skip, page, longestRead).Slice()
+			answer, err := r.run(ctx, waitingScript, r.keys.Queue(), skip, page, longestRead).Slice()
 			if err != nil {
 				yield(Waiting{}, err)
 				return

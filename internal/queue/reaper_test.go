@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -366,5 +367,54 @@ func TestReaper_chargesOneOfTwoCopies(t *testing.T) {
 	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
 	if got := b.charged("twin"); got != 1 {
 		t.Errorf("charged %d deliveries, want 1", got)
+	}
+}
+
+func TestReaper_nowEndsWithItsContext(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease = time.Minute
+	b.holding("gone-1", -time.Millisecond, 1, "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	reaped, err := queue.NewReaper(b.queue(b.url, silent())).Now(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || len(reaped) > 0 || time.Since(begin) > 10*time.Second {
+		t.Errorf("after %v it has reaped %v, %v; want nobody, and the context's error", time.Since(begin), reaped, err)
+	}
+}
+
+// For once, on behalf of a person: whose lease is over is reaped, orphans included, but only
+// after a lease of contact; who lives keeps what he has.
+func TestReaper_now(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease, b.cfg.Worker = 4*time.Second, "Ada"
+	b.holding("gone-1", -time.Millisecond, 1, "a", "b")
+	b.holding("lives-1", time.Hour, 1, "c")
+	b.holding("late-1", -time.Millisecond, 1, "d") // it beats in time
+	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("orphan-1"), "e").Err())
+	b.run(func(ctx context.Context) error {
+		<-time.After(time.Second)
+		return b.rdb.ZAdd(ctx, b.keys.Workers(), redis.Z{Score: 9e15, Member: "late-1"}).Err()
+	})
+	begin := time.Now()
+	reaped, err := queue.NewReaper(b.queue(b.url, silent())).Now(t.Context())
+	must(t, err)
+	if took := time.Since(begin); took < b.cfg.Lease {
+		t.Errorf("it took %v, want a lease at least", took)
+	}
+	slices.SortFunc(reaped, func(a, b queue.Reaped) int { return strings.Compare(a.Instance, b.Instance) })
+	want := []queue.Reaped{{"gone-1", 2, 1, 0}, {"orphan-1", 1, 0, 0}}
+	if !slices.Equal(reaped, want) {
+		t.Errorf("reaped: %v, want %v", reaped, want)
+	}
+	if got := b.instances(); !slices.Equal(got, []string{"late-1", "lives-1"}) && !slices.Equal(got, []string{"lives-1", "late-1"}) {
+		t.Errorf("registered are %v, want those that live", got)
+	}
+	if by := b.lastEvent()["by"]; by != "Ada" {
+		t.Errorf("it was %v, want Ada", by)
+	}
+	reaped, err = queue.NewReaper(b.queue(b.url, silent())).Now(t.Context())
+	if must(t, err); reaped == nil || len(reaped) > 0 {
+		t.Errorf("the second time it reaps %v, want nobody", reaped)
 	}
 }

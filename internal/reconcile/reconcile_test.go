@@ -205,6 +205,39 @@ func TestReconciler_leavesWhatIsSomewhere(t *testing.T) {
 	}
 }
 
+// On behalf of a person it looks whether or not it is time, and says what it has queued;
+// but it does not look beside somebody else.
+func TestReconciler_now(t *testing.T) {
+	b := newBench(t)
+	ids := b.orders(700, order.Pending, 2*after)
+	b.push(ids[3])
+	must(t, b.rdb.Set(t.Context(), b.keys.Looked(), "w", time.Hour).Err())
+	queued, alone, err := b.reconciler(io.Discard).Now(t.Context())
+	must(t, err)
+	if len(queued) != 699 || !alone {
+		t.Errorf("%d messages were queued, alone: %v; want 699", len(queued), alone)
+	}
+	known := map[string]bool{}
+	for _, m := range b.waiting() {
+		known[m.CorrelationID] = true
+	}
+	for _, m := range queued {
+		if !known[m.CorrelationID] || m.OrderID == ids[3] {
+			t.Fatalf("it says that it has queued %+v", m)
+		}
+	}
+
+	busy := b.reconciler(io.Discard)
+	_, err = busy.Orders.Alone(t.Context(), b.name, after, func(*db.Stale) error {
+		_, alone, err := b.reconciler(io.Discard).Now(t.Context())
+		if alone || err != nil {
+			t.Errorf("beside somebody else it looks: %v, %v", alone, err)
+		}
+		return nil
+	})
+	must(t, err)
+}
+
 // What it puts back stands in front, the oldest first, may be taken over at once, and is
 // seen in the log, in the events and in the count.
 func TestReconciler_saysWhatItDoes(t *testing.T) {

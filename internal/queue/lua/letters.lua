@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=allow-oom,no-writes
 -- letters.lua: read dead letters, a page of them, with no more of their payloads than is
 -- asked for.
 --

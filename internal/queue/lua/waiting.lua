@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=allow-oom,no-writes
 -- waiting.lua: read a page of the queue from its back, the newest message first, but none
 -- that is too long to be one.
 --
