@@ -26,17 +26,26 @@ type change struct {
 func (p *program) changes(cmd *cobra.Command) *change {
 	c := &change{}
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "do it without asking")
-	cmd.Flags().StringVar(&c.by, "by", p.user(), "who does it, for the events")
+	p.signs(cmd, c)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		switch {
-		case c.by == "" || strings.ContainsFunc(c.by, func(r rune) bool { return !unicode.IsPrint(r) }):
-			return usageError{errors.New("--by must be a name")}
-		case !c.yes && !isTerminal(p.stdin):
+		if !c.yes && !isTerminal(p.stdin) {
 			return usageError{errors.New("there is no terminal to ask on; --yes does it without asking")}
 		}
-		return nil
+		return c.check()
 	}
 	return c
+}
+
+// signs makes cmd one that tells the events who wants what it does.
+func (p *program) signs(cmd *cobra.Command, c *change) {
+	cmd.Flags().StringVar(&c.by, "by", p.user(), "who does it, for the events")
+}
+
+func (c *change) check() error {
+	if c.by == "" || strings.ContainsFunc(c.by, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return usageError{errors.New("--by must be a name")}
+	}
+	return nil
 }
 
 // user is who calls the program, as far as the environment tells.

@@ -20,7 +20,7 @@ import (
 // answerWithin is how long a server may take to answer at all.
 const answerWithin = 4 * time.Second
 
-// backends are the servers that a command needs, each of which has answered.
+// backends are the servers that a command needs.
 type backends struct {
 	cfg config.Config
 	rdb redis.UniversalClient
@@ -29,6 +29,16 @@ type backends struct {
 
 // with connects to both servers, does the work and disconnects.
 func (p *program) with(ctx context.Context, work func(backends) error) error {
+	return p.withUnasked(ctx, func(b backends) error {
+		if err := b.ping(ctx); err != nil {
+			return err
+		}
+		return work(b)
+	})
+}
+
+// withUnasked does the work whether the servers answer or not.
+func (p *program) withUnasked(ctx context.Context, work func(backends) error) error {
 	return p.connected(func(b backends) error {
 		db, err := pgxpool.NewWithConfig(ctx, poolConfig(b.cfg))
 		if err != nil {
@@ -36,9 +46,6 @@ func (p *program) with(ctx context.Context, work func(backends) error) error {
 		}
 		defer db.Close()
 		b.db = db
-		if err := b.ping(ctx); err != nil {
-			return err
-		}
 		return work(b)
 	})
 }

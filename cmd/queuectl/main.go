@@ -8,7 +8,7 @@
 // # What callers may rely on
 //
 //   - What was asked for is on standard output, and nothing else is; with --json it
-//     is one JSON value on one line.
+//     is one JSON value on one line, and from watch one on each.
 //   - An error is one line on standard error that begins with "queuectl:" and holds
 //     no URL and no password.
 //   - What changes the queue's state asks on a terminal, or takes --yes; otherwise it
@@ -130,6 +130,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verify found a fault.`,
 	root.AddCommand(
 		p.statusCommand(), p.workersCommand(), p.inflightCommand(), p.delayedCommand(), p.deadCommand(), p.traceCommand(),
 		p.verifyCommand(), p.pauseCommand(), p.resumeCommand(), p.reapCommand(), p.reconcileCommand(), p.enqueueCommand(),
+		p.watchCommand(),
 	)
 	return root
 }

@@ -51,12 +51,21 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector adds a second to each call
 			env.Values[theTest] = tb
+			env.Values[theTerminal] = new(*terminal)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"queued": queued,
 			"sql":    sql,
+
+			"onterminal": onTerminal,
+			"sees":       sees,
+			"types":      types,
+			"resizes":    resizes,
+			"terminates": terminates,
+			"ends":       ends,
+			"colourful":  colourful,
 		},
 		RequireUniqueNames: true,
 	})

@@ -24,7 +24,7 @@ const module = "fulfillment-worker/"
 // mayImport is the picture in ARCHITECTURE.md: each package, and those of internal that
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
-	"cmd/queuectl": "config db inspect order queue reconcile",
+	"cmd/queuectl": "config db inspect order queue reconcile watch",
 	"cmd/worker":   "config db fulfil httpd inspect logger metrics outage queue reconcile traces",
 	"scripts/*":    "config inspect order queue rig servers",
 	// It judges the worker, and shares no code with it.
@@ -52,6 +52,7 @@ var mayImport = map[string]string{
 	"internal/rig":         "servers",
 	"internal/servers":     "",
 	"internal/testenv":     "proxy queue servers",
+	"internal/watch":       "inspect order queue",
 }
 
 // knows are the modules of others that a package may import, where that says what the

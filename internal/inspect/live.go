@@ -69,6 +69,7 @@ type Live struct {
 	mu       sync.Mutex
 	frame    Frame     // the last, without what is kept below
 	lookedAt time.Time // by this process's clock
+	asked    bool      // PostgreSQL, too: somebody watched
 	events   []Event   // the latest, as many as an overview has
 	samples  []Sample
 	pulses   map[string]pulse // by instance
@@ -115,7 +116,7 @@ func (l *Live) pause() time.Duration {
 	return idleEvery
 }
 
-// Watch yields a frame at once if there was a look, and one after each look from then on.
+// Watch yields a frame after each look, the first of which is at once.
 // The first one's events and samples are all that are kept. It ends with ctx. Who is slow
 // gets fewer frames, with more in each.
 func (l *Live) Watch(ctx context.Context) iter.Seq[Frame] {
@@ -125,17 +126,17 @@ func (l *Live) Watch(ctx context.Context) iter.Seq[Frame] {
 		var lastEvent string
 		var lastSample time.Time
 		for {
-			f, turned := l.since(lastEvent, lastSample)
-			if !f.At.IsZero() || f.Error != "" {
+			f, complete, turned := l.since(lastEvent, lastSample)
+			if complete {
 				if !yield(f) {
 					return
 				}
-			}
-			if n := len(f.Events); n > 0 {
-				lastEvent = f.Events[n-1].ID
-			}
-			if n := len(f.Samples); n > 0 {
-				lastSample = f.Samples[n-1].At
+				if n := len(f.Events); n > 0 {
+					lastEvent = f.Events[n-1].ID
+				}
+				if n := len(f.Samples); n > 0 {
+					lastSample = f.Samples[n-1].At
+				}
 			}
 			select {
 			case <-ctx.Done():
@@ -162,12 +163,12 @@ func (l *Live) leave() {
 	l.watchers--
 }
 
-// since is the last frame with what is newer than an event and a sample, and the channel
-// that the next look closes.
-func (l *Live) since(event string, sample time.Time) (Frame, <-chan struct{}) {
+// since is the last frame with what is newer than an event and a sample, whether it has all
+// that a watcher is shown, and the channel that the next look closes.
+func (l *Live) since(event string, sample time.Time) (f Frame, complete bool, turned <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.frame
+	f = l.frame
 	from := 1 + slices.IndexFunc(l.events, func(e Event) bool { return e.ID == event })
 	f.Events = append([]Event{}, l.events[from:]...)
 	f.Samples = []Sample{}
@@ -176,7 +177,7 @@ func (l *Live) since(event string, sample time.Time) (Frame, <-chan struct{}) {
 			f.Samples = append(f.Samples, s)
 		}
 	}
-	return f, l.turned
+	return f, l.asked || f.Error != "", l.turned
 }
 
 // Latest is a frame that is at most as old as the pause between two looks, without events
@@ -212,7 +213,7 @@ func (l *Live) look(ctx context.Context) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lookedAt = time.Now()
+	l.lookedAt, l.asked = time.Now(), watched
 	if err != nil {
 		l.frame.Error = err.Error()
 	} else {
