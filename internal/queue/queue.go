@@ -3,7 +3,8 @@
 // A message is in exactly one place at a time: the queue, the processing list of
 // the worker instance that claimed it, the delayed set, or the dead letters. Each
 // move is one atomic command or script. A worker holds a lease while it lives; when
-// the lease is over, any other worker's [Reaper] gives back what it held.
+// the lease is over, any other worker's [Reaper] gives back what it held. An [Operator]
+// changes the queue for people, a [Reader] reads it for those who look.
 //
 // # What callers may rely on
 //
