@@ -25,13 +25,15 @@ const module = "fulfillment-worker/"
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
 	"cmd/queuectl": "config inspect order queue",
-	"cmd/worker":   "config db fulfil httpd logger outage queue reconcile",
+	"cmd/worker":   "config dashboard db fulfil httpd inspect logger outage queue reconcile",
 	"scripts/*":    "config inspect order queue rig servers",
 	// It judges the worker, and shares no code with it.
 	"scripts/chaos": "proxy rig servers",
 
-	"internal/config":  "",
-	"internal/crash":   "",
+	"internal/config":    "",
+	"internal/crash":     "",
+	"internal/dashboard": "inspect order queue",
+
 	"internal/db":      "crash groupcommit order outage",
 	"internal/fulfil":  "crash db logger order queue",
 	"internal/httpd":   "",
