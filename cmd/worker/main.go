@@ -150,6 +150,13 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
 		}
+		page, err := openPage(cfg, log)
+		if err != nil {
+			return err
+		}
+		defer page.close()
+		health.Page = page.Handler()
+		group.Go(func() error { return page.Live.Run(serving) })
 		group.Go(func() error { return health.Serve(serving, listener) })
 	}
 	group.Go(func() error {

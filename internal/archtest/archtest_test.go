@@ -409,7 +409,7 @@ func TestArchitecture_goesByServersClocks(t *testing.T) {
 	}
 	for _, dir := range byServersClocks {
 		for _, file := range pkgs[dir].code {
-			for _, fault := range clockFaults(file, "reapAll") { // by Redis's clock
+			for _, fault := range clockFaults(file, "reapAll", "redisClock") { // by Redis's clock
 				t.Errorf("%s: %s", dir, fault)
 			}
 		}

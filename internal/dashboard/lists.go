@@ -55,3 +55,25 @@ func (p *Page) waiting(ctx context.Context, _ *http.Request) (any, error) {
 	messages, total, err := p.Inspector.Next(ctx, listed)
 	return map[string]any{"messages": messages, "total": total}, err
 }
+
+func (p *Page) delayed(ctx context.Context, _ *http.Request) (any, error) {
+	messages, total, err := p.Inspector.Delayed(ctx, listed)
+	for n := range messages {
+		messages[n].Payload = cut(messages[n].Payload)
+	}
+	return map[string]any{"messages": messages, "total": total}, err
+}
+
+func (p *Page) dead(ctx context.Context, r *http.Request) (any, error) {
+	letters, more, err := p.Inspector.Letters(ctx, queue.Selection{
+		Newest: true, After: r.FormValue("after"), Reason: queue.Reason(r.FormValue("reason")), Head: headShown,
+	}, lettersOf)
+	return map[string]any{"letters": letters, "more": more}, err
+}
+
+func (p *Page) letter(ctx context.Context, r *http.Request) (any, error) {
+	return p.Inspector.Letter(ctx, r.PathValue("id"), mostShown)
+}
+
+// cut leaves as much of a payload as a list shows.
+func cut(payload string) string { return payload[:min(len(payload), headShown)] }

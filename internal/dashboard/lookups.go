@@ -41,7 +41,7 @@ func (l *lookups) ask(ctx context.Context, question string, look func(context.Co
 	}
 	if first {
 		go func() { // others may wait for it when who asked has gone
-			time.Sleep(wait)
+			<-time.After(wait)
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupMay)
 			defer cancel()
 			a.text, a.err = look(ctx)

@@ -78,9 +78,13 @@ func (q *Queue) newInstance() string {
 // run runs a script on the control connections. The scripts that go through it
 // may be repeated.
 func (q *Queue) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	return runBounded(ctx, q.rdb.control, script, keys, args...)
+}
+
+func runBounded(ctx context.Context, rdb redis.Scripter, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return script.Run(ctx, q.rdb.control, keys, args...)
+	return script.Run(ctx, rdb, keys, args...)
 }
 
 // bounded is ctx with the time that a command gets that does not block: for waiting

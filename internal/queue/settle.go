@@ -28,6 +28,9 @@ const (
 	Exhausted    Reason = "exhausted"
 )
 
+// Reasons lists every reason of a dead letter.
+var Reasons = []Reason{Malformed, Invalid, TooLarge, UnknownOrder, Rejected, Exhausted}
+
 // Failure is a handler's error with more to say about what becomes of the message:
 // a delivery is charged, and it is tried again until its deliveries are used up. Any
 // other error counts as the zero Failure that wraps it.
