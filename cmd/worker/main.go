@@ -134,6 +134,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)
 	}
+	page, err := openPage(cfg, log)
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	defer page.close()
 
 	group, ctx := errgroup.WithContext(ctx)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // from before the start until after the end
@@ -149,13 +154,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			Unwise: map[string]httpd.Check{
 				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
+			Page: page.Handler(),
 		}
-		page, err := openPage(cfg, log)
-		if err != nil {
-			return err
-		}
-		defer page.close()
-		health.Page = page.Handler()
 		group.Go(func() error { return page.Live.Run(serving) })
 		group.Go(func() error { return health.Serve(serving, listener) })
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"fulfillment-worker/internal/config"
@@ -28,7 +27,7 @@ func openPage(cfg config.Config, log *slog.Logger) (page, error) {
 	own.MinConns, own.MaxConns = 0, 1
 	db, err := pgxpool.NewWithConfig(context.Background(), own)
 	if err != nil {
-		return page{}, fmt.Errorf("DATABASE_URL: %w", err)
+		return page{}, err
 	}
 	rdb := redis.NewUniversalClient(queue.Harden(*cfg.Redis(), 2))
 	inspector := inspect.New(rdb, db, cfg.QueueName, cfg.LeaseTTL)
