@@ -5,11 +5,12 @@ const span = 5 * 60_000; // ms that a chart shows
 const height = 132;
 const pad = { top: 10, right: 4, bottom: 20, left: 44 };
 
+// What is silent has no value where nothing was counted.
 const kinds = [
   { title: 'In Redis', href: '#/waiting', write: number, least: 4, series: [['waiting', 'waiting', 'wait'], ['in_hand', 'in hand', 'hand'], ['delayed', 'delayed', 'delayed']] },
   { title: 'Orders a second', href: '#/events', write: perSecond, least: 1, series: [['fulfilled', 'fulfilled', 'done'], ['claimed', 'claimed', 'hand'], ['retried', 'retried', 'delayed']] },
-  { title: 'Work on an order', href: '#/in-hand', write: duration, least: 10, series: [['worked_p50_ms', 'half within', 'hand'], ['worked_p95_ms', '95 % within', 'wait']] },
-  { title: 'Wait for a worker', href: '#/waiting', write: duration, least: 10, series: [['waited_p50_ms', 'half within', 'hand'], ['waited_p95_ms', '95 % within', 'wait']] },
+  { title: 'Work on an order', href: '#/in-hand', write: duration, silent: true, least: 10, series: [['worked_p50_ms', 'median', 'hand'], ['worked_p95_ms', 'p95', 'wait']] },
+  { title: 'Wait for a worker', href: '#/waiting', write: duration, silent: true, least: 10, series: [['waited_p50_ms', 'median', 'hand'], ['waited_p95_ms', 'p95', 'wait']] },
 ];
 
 export class Charts {
@@ -45,7 +46,7 @@ class Chart {
     this.samples = samples;
     this.now = now;
     const last = samples.at(-1);
-    this.kind.series.forEach(([key], n) => say(this.values[n].value, last ? this.kind.write(last[key]) : '–'));
+    this.kind.series.forEach(([key], n) => say(this.values[n].value, !last || (this.kind.silent && !last[key]) ? '–' : this.kind.write(last[key])));
     this.drawing.setAttribute('aria-label', `${this.kind.title}: ${this.values.map((v) => `${v.label} ${v.value.textContent}`).join(', ')}`);
     this.redraw();
   }

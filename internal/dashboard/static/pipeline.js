@@ -82,7 +82,7 @@ export class Pipeline {
       layer.setAttribute('height', height);
     }
     this.wide = getComputedStyle(this.root).getPropertyValue('--wide').trim() === '1';
-    this.lines.replaceChildren(...this.routes().map(([kind, curve]) => svg('path', { class: `line ${kind}`, d: path(curve) })));
+    this.lines.replaceChildren(...this.routes().map(([kind, d]) => svg('path', { class: `line ${kind}`, d })));
   }
 
   /** routes are the lines that always show. */
@@ -103,39 +103,41 @@ export class Pipeline {
     return [r.left - outer.left + r.width * x, r.top - outer.top + r.height * y];
   }
 
-  /** route is the curve of one kind of move; end is a worker's element, or the box of them all. */
+  /** route is the way of one kind of move; end is a worker's element, or the box of them all. */
   route(kind, end) {
     const at = (element, x, y) => this.at(element, x, y);
-    const across = (a, b) => curve(a, b, [1, 0]);
-    const down = (a, b) => curve(a, b, [0, 1]);
-    const inner = end === this.hands ? 0 : 0; // rows end where the box's padding begins
+    const { queue, hands, postgres, done, delayed, dead, reaper, reconciler } = this;
     if (this.wide) {
       switch (kind) {
-        case 'claim': return across(at(this.queue, 1, 0.5), at(end, inner, 0.5));
-        case 'finish': return across(at(end, 1, 0.5), at(this.postgres, 0, 0.5));
-        case 'store': return across(at(this.postgres, 1, 0.5), at(this.done, 0, 0.5));
-        case 'retry': return bend(at(this.hands, 0.12, 1), at(this.delayed, 1, 0.5), [0, 1], [-1, 0]);
-        case 'due': return down(at(this.delayed, 0.5, 0), at(this.queue, 0.5, 1));
-        case 'dead': return down(at(this.hands, 0.5, 1), at(this.dead, 0.5, 0));
-        case 'requeue': return bend(at(this.dead, 0, 0.5), at(this.queue, 0.9, 1), [-1, 0], [0, -1]);
-        case 'reap': return bend(at(this.hands, 0.5, 0), at(this.reaper, 1, 0.5), [0, -1], [-1, 0]);
-        case 'back': return bend(at(this.reaper, 0, 0.5), at(this.queue, 0.82, 0), [-1, 0], [0, 1]);
-        case 'lost': return bend(at(this.postgres, 0.5, 0), at(this.reconciler, 1, 0.5), [0, -1], [-1, 0]);
-        default: return bend(at(this.reconciler, 0, 0.5), at(this.queue, 0.5, 0), [-1, 0], [0, 1]); // found
+        case 'claim': return curve(at(queue, 1, 0.5), at(end, 0, 0.5));
+        case 'finish': return curve(at(end, 1, 0.5), at(postgres, 0, 0.5));
+        case 'store': return bent(at(postgres, 1, 0.5), at(done, 0, 0.5));
+        case 'retry': return bent(at(hands, 0.12, 1), [at(hands, 0.12, 1)[0], at(delayed, 1, 0.5)[1]], at(delayed, 1, 0.5));
+        case 'due': return bent(at(delayed, 0.5, 0), at(queue, 0.5, 1));
+        case 'dead': return bent(at(hands, 0.5, 1), at(dead, 0.5, 0));
+        case 'requeue': {
+          const lane = (at(queue, 0, 1)[1] + at(delayed, 0, 0)[1]) / 2;
+          return bent(at(dead, 0.2, 0), [at(dead, 0.2, 0)[0], lane], [at(queue, 0.9, 1)[0], lane], at(queue, 0.9, 1));
+        }
+        case 'reap': return lane(at(hands, 0.5, 0), at(reaper, 1, 0.5));
+        case 'back': return lane(at(queue, 0.86, 0), at(reaper, 0, 0.5), true);
+        case 'lost': return lane(at(postgres, 0.5, 0), at(reconciler, 1, 0.5));
+        default: return lane(at(queue, 0.62, 0), at(reconciler, 0, 0.5), true); // found
       }
     }
+    const side = (from, to, x) => bent(from, [x, from[1]], [x, to[1]], to);
     switch (kind) {
-      case 'claim': return down(at(this.queue, 0.25, 1), at(end, end === this.hands ? 0.25 : 0.5, 0));
-      case 'finish': return down(at(end, end === this.hands ? 0.25 : 0.5, 1), at(this.postgres, 0.5, 0));
-      case 'store': return across(at(this.postgres, 1, 0.5), at(this.done, 0, 0.5));
-      case 'retry': return bend(at(this.hands, 0, 0.8), at(this.delayed, 0, 0.5), [-1, 0], [1, 0], 0.35);
-      case 'due': return bend(at(this.delayed, 0, 0.3), at(this.queue, 0, 0.7), [-1, 0], [1, 0], 0.06);
-      case 'dead': return bend(at(this.hands, 1, 0.8), at(this.dead, 1, 0.5), [1, 0], [-1, 0], 0.35);
-      case 'requeue': return bend(at(this.dead, 1, 0.3), at(this.queue, 1, 0.7), [1, 0], [-1, 0], 0.06);
-      case 'reap': return down(at(this.hands, 0.62, 0), at(this.reaper, 0.5, 1));
-      case 'back': return down(at(this.reaper, 0.5, 0), at(this.queue, 0.62, 1));
-      case 'lost': return bend(at(this.postgres, 0, 0.5), at(this.postgres, 0, 0.5), [0, 0], [0, 0]);
-      default: return bend(at(this.reconciler, 0.5, 0), at(this.queue, 0.87, 1), [0, -1], [0, 1]); // found
+      case 'claim': return bent(at(queue, 0.2, 1), at(hands, 0.2, 0));
+      case 'finish': return bent(at(hands, 0.2, 1), [at(hands, 0.2, 1)[0], at(postgres, 0, 0)[1]]);
+      case 'store': return bent(at(postgres, 1, 0.5), at(done, 0, 0.5));
+      case 'retry': return side(at(hands, 0, 0.8), at(delayed, 0, 0.6), 14);
+      case 'due': return side(at(delayed, 0, 0.35), at(queue, 0, 0.6), 6);
+      case 'dead': return side(at(hands, 1, 0.8), at(dead, 1, 0.6), this.root.clientWidth - 14);
+      case 'requeue': return side(at(dead, 1, 0.35), at(queue, 1, 0.6), this.root.clientWidth - 6);
+      case 'reap': return bent([at(reaper, 0.5, 0)[0], at(hands, 0, 0)[1]], at(reaper, 0.5, 1));
+      case 'back': return bent(at(reaper, 0.5, 0), [at(reaper, 0.5, 0)[0], at(queue, 0, 1)[1]]);
+      case 'lost': return '';
+      default: return bent(at(reconciler, 0.5, 0), [at(reconciler, 0.5, 0)[0], at(queue, 0, 1)[1]]); // found
     }
   }
 
@@ -152,15 +154,16 @@ export class Pipeline {
         requeue: ['requeue'], reap: ['reap', 'back'], reconcile: ['lost', 'found'],
       }[move.kind];
       const begin = performance.now() + (chosen.length > 1 ? 800 * n / chosen.length : 0);
-      this.launch(move.kind, legs.map((leg) => this.route(leg, end)), begin);
+      this.launch(move.kind, legs.map((leg) => this.route(leg, end)).filter(Boolean), begin);
     });
   }
 
-  launch(kind, curves, begin) {
+  launch(kind, ways, begin) {
     const dot = svg('circle', { class: `dot ${kind}`, r: 4.5 });
     dot.style.opacity = 0;
     this.dots.append(dot);
-    this.flying.add({ dot, curves, begin });
+    const paths = ways.map((d) => svg('path', { d }));
+    this.flying.add({ dot, begin, paths, lengths: paths.map((p) => p.getTotalLength()) });
     if (this.flying.size === 1) requestAnimationFrame((t) => this.move(t));
   }
 
@@ -168,15 +171,15 @@ export class Pipeline {
     for (const flight of this.flying) {
       const along = (now - flight.begin) / travel;
       if (along < 0) continue;
-      if (along >= flight.curves.length) {
+      if (along >= flight.paths.length) {
         flight.dot.remove();
         this.flying.delete(flight);
         continue;
       }
       const leg = Math.floor(along);
-      const [x, y] = point(flight.curves[leg], ease(along - leg));
+      const { x, y } = flight.paths[leg].getPointAtLength(ease(along - leg) * flight.lengths[leg]);
       flight.dot.setAttribute('transform', `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      flight.dot.style.opacity = Math.min(1, along * 6, (flight.curves.length - along) * 6);
+      flight.dot.style.opacity = Math.min(1, along * 6, (flight.paths.length - along) * 6);
     }
     if (this.flying.size) requestAnimationFrame((t) => this.move(t));
   }
@@ -184,22 +187,34 @@ export class Pipeline {
 
 const ease = (t) => (t < 0.5 ? 2 * t * t : 1 - 2 * (1 - t) * (1 - t));
 
-/** curve goes from a to b and leaves and arrives in one direction. */
-function curve(a, b, d) { return bend(a, b, d, d.map((c) => -c)); }
+const pair = ([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`;
 
-/** bend leaves a in one direction and comes to b from another. */
-function bend(a, b, from, to, tension) {
-  const reach = tension ? Math.min(18, 400 * tension) : Math.max(Math.abs(a[0] - b[0]) * (from[0] || to[0] ? 0.45 : 0), Math.abs(a[1] - b[1]) * (from[1] || to[1] ? 0.45 : 0), 12);
-  return [a, [a[0] + from[0] * reach, a[1] + from[1] * reach], [b[0] + to[0] * reach, b[1] + to[1] * reach], b];
+/** curve goes from left to right. */
+function curve(a, b) {
+  const reach = Math.max(12, (b[0] - a[0]) * 0.5);
+  return `M${pair(a)}C${pair([a[0] + reach, a[1]])} ${pair([b[0] - reach, b[1]])} ${pair(b)}`;
 }
 
-function path([a, c, d, b]) {
-  return `M${a.map((n) => n.toFixed(1))}C${[...c, ...d, ...b].map((n) => n.toFixed(1)).join(' ')}`;
+/** bent goes straight from point to point, with round corners. */
+function bent(...points) {
+  let d = `M${pair(points[0])}`;
+  for (let i = 1; i < points.length - 1; i++) {
+    const [before, corner, after] = points.slice(i - 1, i + 2);
+    d += `L${pair(towards(corner, before))}Q${pair(corner)} ${pair(towards(corner, after))}`;
+  }
+  return `${d}L${pair(points.at(-1))}`;
 }
 
-function point([a, c, d, b], t) {
-  const u = 1 - t;
-  return [0, 1].map((i) => u * u * u * a[i] + 3 * u * u * t * c[i] + 3 * u * t * t * d[i] + t * t * t * b[i]);
+function towards(a, b) {
+  const length = Math.hypot(b[0] - a[0], b[1] - a[1]);
+  const step = Math.min(14, length / 2) / (length || 1);
+  return [a[0] + (b[0] - a[0]) * step, a[1] + (b[1] - a[1]) * step];
+}
+
+/** lane goes up from a box and along to a pill, or the other way round. */
+function lane(box, pill, back = false) {
+  const points = [box, [box[0], pill[1]], pill];
+  return bent(...(back ? points.toReversed() : points));
 }
 
 function cylinder() {
