@@ -56,7 +56,8 @@ export class Story {
     const reaped = frame.events.find((e) => e.event === 'reaped' && e.fields.instance === old.instance);
     const left = frame.events.some((e) => e.event === 'left' && e.fields.instance === old.instance);
     if (worker && worker.state !== 'alive' && old.state === 'alive' || reaped && old.state === 'alive') {
-      told.push(this.event('silent', reaped && !worker ? reaped.at : frame.at, { instance: old.instance, beat: old.beat_at }));
+      const over = new Date(Date.parse(old.beat_at) + (old.lease_ttl_ms ?? 0)).toISOString();
+      told.push(this.event('silent', over, { instance: old.instance }));
     }
     if (reaped) this.bury(old, reaped);
     if (!worker || worker.state === 'condemned') {
