@@ -48,7 +48,7 @@ func usage(w io.Writer) {
 Usage:
   worker               run until SIGTERM or SIGINT
   worker -healthcheck  ask a running worker by HTTP_ADDR how it is: exit 0 or 1
-  worker -version      say which build this is
+  worker -version      say which build this is, and the settings it finds
 
 Environment:
 `)

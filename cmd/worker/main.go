@@ -51,7 +51,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	flags.SetOutput(stderr)
 	flags.Usage = func() { usage(flags.Output()) }
 	healthcheck := flags.Bool("healthcheck", false, "")
-	showVersion := flags.Bool("version", false, "")
+	asksVersion := flags.Bool("version", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -60,12 +60,14 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	case flags.NArg() > 0:
 		usage(stderr)
 		return 2
-	case *showVersion:
-		fmt.Fprintln(stdout, service, version)
+	case *asksVersion:
+		showVersion(stdout, getenv)
 		return 0
 	}
 	cfg, err := config.Load(getenv)
-	log := logger.New(stdout, service, cfg.LogLevel)
+	var level slog.LevelVar
+	level.Set(cfg.LogLevel)
+	log := logger.New(stdout, service, &level)
 	defer logger.Flush(log)
 	if err != nil {
 		log.Error("cannot start: wrong settings", "error", err)
@@ -74,8 +76,10 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	if *healthcheck {
 		return checkHealth(cfg.HTTPAddr, stderr)
 	}
+	switchLevel(&level, log, cfg.LogLevel)
 	ctx, stop := untilSignal(log)
 	defer stop()
+	announce(ctx, cfg, log)
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("stopped by an error", "error", err)
 		return 1
@@ -134,11 +138,10 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)
 	}
-	page, err := openPage(cfg, log)
+	profiles, err := listen(cfg.PprofAddr)
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL: %w", err)
+		return fmt.Errorf("PPROF_ADDR: %w", err)
 	}
-	defer page.close()
 
 	group, ctx := errgroup.WithContext(ctx)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // from before the start until after the end
@@ -154,10 +157,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			Unwise: map[string]httpd.Check{
 				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
-			Page: page.Handler(),
 		}
-		group.Go(func() error { return page.Live.Run(serving) })
-		group.Go(func() error { return health.Serve(serving, listener) })
+		group.Go(func() error { return serveHTTP(serving, listener, health, cfg, log) })
+	}
+	if profiles != nil {
+		group.Go(func() error { return httpd.ServePprof(serving, profiles, log) })
 	}
 	group.Go(func() error {
 		defer stopServing()

@@ -2,48 +2,50 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
 
 	"fulfillment-worker/internal/config"
 	"fulfillment-worker/internal/dashboard"
+	"fulfillment-worker/internal/httpd"
 	"fulfillment-worker/internal/inspect"
 	"fulfillment-worker/internal/queue"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 )
 
-// page is the live page with connections of its own: whatever is looked at, no order waits
-// for one.
-type page struct {
-	*dashboard.Page
-	rdb redis.UniversalClient
-	db  *pgxpool.Pool
-}
-
-// openPage connects to nothing yet.
-func openPage(cfg config.Config, log *slog.Logger) (page, error) {
-	own := cfg.Postgres()
-	own.MinConns, own.MaxConns = 0, 1
-	db, err := pgxpool.NewWithConfig(context.Background(), own)
+// serveHTTP serves the health and the live page until ctx is done. The page has connections
+// of its own, so that no order waits for one, whatever people look at.
+func serveHTTP(ctx context.Context, l net.Listener, server httpd.Server, cfg config.Config, log *slog.Logger) error {
+	few := cfg.Postgres()
+	few.MinConns, few.MaxConns = 0, 1
+	db, err := pgxpool.NewWithConfig(ctx, few)
 	if err != nil {
-		return page{}, err
+		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
+	defer db.Close()
 	rdb := redis.NewUniversalClient(queue.Harden(*cfg.Redis(), 2))
-	inspector := inspect.New(rdb, db, cfg.QueueName, cfg.LeaseTTL)
-	return page{
-		Page: &dashboard.Page{
-			Live:      inspect.NewLive(inspector),
-			Inspector: inspector,
-			Operator:  func(who string) dashboard.Operator { return queue.NewOperator(rdb, cfg.QueueName, who) },
-			Token:     cfg.DashboardToken.Reveal(),
-			Queue:     cfg.QueueName, Worker: cfg.WorkerID, Version: version, Settings: cfg.Shown(), Log: log,
-		},
-		rdb: rdb, db: db,
-	}, nil
-}
+	defer rdb.Close()
 
-func (p page) close() {
-	p.db.Close()
-	_ = p.rdb.Close()
+	inspector := inspect.New(rdb, db, cfg.QueueName, cfg.LeaseTTL)
+	live := inspect.NewLive(inspector)
+	page := dashboard.Page{
+		Live:      live,
+		Inspector: inspector,
+		Operator:  func(who string) dashboard.Operator { return queue.NewOperator(rdb, cfg.QueueName, who) },
+		Token:     cfg.DashboardToken.Reveal(),
+		Queue:     cfg.QueueName,
+		Worker:    cfg.WorkerID,
+		Version:   version,
+		Settings:  cfg.Shown(),
+		Log:       log,
+	}
+	server.Page = page.Handler()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return live.Run(ctx) })
+	group.Go(func() error { return server.Serve(ctx, l) })
+	return group.Wait()
 }

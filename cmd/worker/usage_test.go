@@ -88,9 +88,20 @@ func TestUsage_listsEverySetting(t *testing.T) {
 
 func TestUsage_version(t *testing.T) {
 	t.Parallel()
-	code, stdout, stderr := call([]string{"-version"}, "LEASE_TTL=wrong")
-	if want := "fulfillment-worker " + version + "\n"; code != 0 || stdout != want || stderr != "" {
-		t.Errorf("exit %d, %q, %q, want 0 and %q", code, stdout, stderr, want)
+	tests := []struct{ setting, says string }{
+		{"LEASE_TTL=7s", "LEASE_TTL"},
+		{"LEASE_TTL=wrong", "\nwrong settings:\nLEASE_TTL: "},
+		{"POSTGRES_PASSWORD=S3cretCanary", "[secret]"},
+	}
+	for _, tt := range tests {
+		code, stdout, stderr := call([]string{"-version"}, tt.setting)
+		first, _, _ := strings.Cut(stdout, "\n")
+		if want := "fulfillment-worker " + version; code != 0 || first != want || stderr != "" {
+			t.Errorf("exit %d, %q, %q, want 0 and %q", code, stdout, stderr, want)
+		}
+		if !strings.Contains(stdout, tt.says) || strings.Contains(stdout, "S3cretCanary") {
+			t.Errorf("with %s it says %s", tt.setting, stdout)
+		}
 	}
 }
 

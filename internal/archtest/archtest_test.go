@@ -32,7 +32,7 @@ var mayImport = map[string]string{
 
 	"internal/config":    "",
 	"internal/crash":     "",
-	"internal/dashboard": "inspect order queue",
+	"internal/dashboard": "config inspect queue",
 
 	"internal/db":      "crash groupcommit order outage",
 	"internal/fulfil":  "crash db logger order queue",
@@ -53,6 +53,8 @@ var mayImport = map[string]string{
 	"internal/rig":         "servers",
 	"internal/servers":     "",
 	"internal/testenv":     "proxy queue servers",
+
+	"internal/testenv/browser": "testenv",
 }
 
 // knows are the modules of others that a package may import, where that says what the

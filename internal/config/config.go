@@ -17,7 +17,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,13 +61,14 @@ type Config struct {
 
 	HTTPAddr       string
 	DashboardToken Secret
+	PprofAddr      string
 	LogLevel       slog.Level
-
-	shown [][2]string // see Shown
 
 	// functions, because a verb that does not fit would print what a pointer points to
 	postgres func() *pgxpool.Config
 	redis    func() *redis.UniversalOptions
+
+	shown []Shown
 }
 
 // Setting is one environment variable.
@@ -113,15 +113,13 @@ var Settings = []Setting{
 	{"RECONCILE_AFTER", "5m", "how long nobody must have touched such an order; `0` turns the looks off, too", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileAfter })},
 	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter, which no worker reads", "1024 to 536870912", between(1024, 512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
 
-	{"HTTP_ADDR", ":8080", "where `/healthz`, `/readyz` and the live page are; `off` for nowhere", "host:port, :port or off", address},
+	{"HTTP_ADDR", ":8080", "where `/healthz`, `/readyz` and the live page are; `off` for nowhere", "host:port, :port or off", address(func(c *Config) *string { return &c.HTTPAddr })},
 	{"DASHBOARD_TOKEN", "", "opens the live page to other machines, and its actions to anybody", "16 characters or more", token(func(c *Config) *Secret { return &c.DashboardToken })},
-	{"LOG_LEVEL", "info", "the least level that is logged", "debug, info, warn or error", level},
+	{"PPROF_ADDR", "off", "where `/debug/pprof/` is, for whoever reaches it; better a loopback address", "host:port, :port or off", address(func(c *Config) *string { return &c.PprofAddr })},
+	{"LOG_LEVEL", "info", "the least level that is logged; `SIGUSR1` switches to `debug` and back", "debug, info, warn or error", level},
 }
 
 const day = 24 * time.Hour
-
-// secrets are the settings of which nothing is shown but that they are set.
-var secrets = []string{"POSTGRES_PASSWORD", "DATABASE_URL", "REDIS_URL", "FULFILLMENT_URL", "DASHBOARD_TOKEN"}
 
 // Load reads every setting through getenv, usually [os.Getenv]; an empty variable
 // counts as unset. Its error names all that is wrong, each with its variable and
@@ -130,20 +128,18 @@ func Load(getenv func(string) string) (Config, error) {
 	var c Config
 	var errs []error
 	for _, s := range Settings {
-		value := cmp.Or(getenv(s.Name), s.Default)
-		if err := s.set(&c, value); err != nil {
+		if err := s.set(&c, cmp.Or(getenv(s.Name), s.Default)); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w; it takes %s", s.Name, err, s.Accepts))
-			continue
 		}
-		if value != "" && slices.Contains(secrets, s.Name) {
-			value = redacted
-		}
-		c.shown = append(c.shown, [2]string{s.Name, value})
 	}
 	if len(errs) == 0 { // what follows reads several of them
 		errs = append(errs, c.checkRelations(), c.parsePostgres(), c.parseRedis())
 	}
-	return c, errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err == nil { // else a secret may stand in the wrong place
+		c.shown = shown(getenv)
+	}
+	return c, err
 }
 
 func (c *Config) checkRelations() error {
@@ -156,10 +152,6 @@ func (c *Config) checkRelations() error {
 	}
 	return errors.Join(errs...)
 }
-
-// Shown are all settings, each a name and a value, as people may see them: of a secret a
-// fixed word, "" of what is not set and has no default.
-func (c *Config) Shown() [][2]string { return slices.Clone(c.shown) }
 
 // Warnings says what is allowed but unwise, a sentence each.
 func (c *Config) Warnings() []string {

@@ -59,6 +59,7 @@ func TestLoad_defaults(t *testing.T) {
 		{"RECONCILE_AFTER", c.ReconcileAfter, 5 * time.Minute},
 		{"MAX_MESSAGE_BYTES", c.MaxMessageBytes, 65536},
 		{"HTTP_ADDR", c.HTTPAddr, ":8080"},
+		{"PPROF_ADDR", c.PprofAddr, "off"},
 		{"LOG_LEVEL", c.LogLevel, slog.LevelInfo},
 	} {
 		if tt.got != tt.want {
@@ -114,6 +115,7 @@ func TestLoad_limits(t *testing.T) {
 		{"MAX_MESSAGE_BYTES", []string{"1024", "536870912"}, []string{"0", "1023", "536870913", "64k"}},
 		{"HTTP_ADDR", []string{"off", ":0", ":65535", "127.0.0.1:80", "[::1]:80", "localhost:8080"}, []string{"8080", ":65536", ":-1", ":http", "a", "::1:80"}},
 		{"DASHBOARD_TOKEN", []string{"", "sixteen letters."}, []string{"fifteen letters", "x"}},
+		{"PPROF_ADDR", []string{"off", ":0", ":65535", "127.0.0.1:80", "[::1]:80", "localhost:8080"}, []string{"8080", ":65536", ":-1", ":http", "a", "::1:80"}},
 		{"LOG_LEVEL", []string{"debug", "info", "warn", "error"}, []string{"INFO", "warning", "0"}},
 	}
 	for _, tt := range tests {

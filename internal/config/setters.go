@@ -162,18 +162,20 @@ func workerID(c *Config, v string) error {
 	return nil
 }
 
-func address(c *Config, v string) error {
-	if v != "off" {
-		_, port, err := net.SplitHostPort(v)
-		if err != nil {
-			return errors.New("not an address")
+func address(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if v != "off" {
+			_, port, err := net.SplitHostPort(v)
+			if err != nil {
+				return errors.New("not an address")
+			}
+			if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+				return errors.New("its port is out of range")
+			}
 		}
-		if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-			return errors.New("its port is out of range")
-		}
+		*field(c) = v
+		return nil
 	}
-	c.HTTPAddr = v
-	return nil
 }
 
 func level(c *Config, v string) error {

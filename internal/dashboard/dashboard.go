@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"fulfillment-worker/internal/config"
 	"fulfillment-worker/internal/inspect"
 )
 
@@ -44,7 +45,7 @@ type Page struct {
 	Queue    string
 	Worker   string // that serves it
 	Version  string
-	Settings [][2]string // names and values that anybody may see
+	Settings []config.Shown
 	Log      *slog.Logger
 }
 

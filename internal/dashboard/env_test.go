@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"fulfillment-worker/internal/config"
 	"fulfillment-worker/internal/httpd"
 	"fulfillment-worker/internal/inspect"
 	"fulfillment-worker/internal/metrics"
@@ -61,7 +62,7 @@ func stageAt(t *testing.T, redisURL, name, databaseURL string) *stage {
 	return &stage{T: t, rdb: rdb, db: db, keys: queue.NewKeys(name), log: log, page: &Page{
 		Live: inspect.NewLive(inspector), Inspector: inspector, Token: token,
 		Operator: func(who string) Operator { return queue.NewOperator(rdb, name, who) },
-		Queue:    name, Worker: "w", Version: "v1", Settings: [][2]string{{"QUEUE_NAME", name}, {"DASHBOARD_TOKEN", "[secret]"}},
+		Queue:    name, Worker: "w", Version: "v1", Settings: []config.Shown{{Name: "QUEUE_NAME", Value: name}, {Name: "DASHBOARD_TOKEN", Value: "[secret]"}},
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	}}
 }

@@ -47,11 +47,15 @@ func Listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) 
 
 // Serve answers on the listener until ctx is done, and returns nil then.
 func (s Server) Serve(ctx context.Context, l net.Listener) error {
+	return serve(ctx, l, s.handler(), s.Log)
+}
+
+func serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           s.handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // a page's stream ends with it
 	}
 	stopped := make(chan struct{})

@@ -91,7 +91,7 @@ const views = {
       try {
         const about = await get('/about');
         say(this.about.querySelector('p'), `Of the worker that serves this page: ${about.worker}, version ${about.version}. Of a secret nothing is shown but that it is set.`);
-        keyed(this.table.body, about.settings, ([name]) => name, ([name]) => row(['Variable', 'Value'], el('code', {}, name), el('code')), (tr, [, value]) => say(tr.lastElementChild.firstElementChild, visible(value || '–')));
+        keyed(this.table.body, about.settings, (s) => s.name, (s) => row(['Variable', 'Value'], el('code', {}, s.name), el('code')), (tr, { value }) => say(tr.lastElementChild.firstElementChild, visible(value || '–')));
       } catch (error) {
         say(this.about.querySelector('p'), error.message);
       }
