@@ -56,7 +56,7 @@ fuzz: ## Look for a message that breaks the decoder, for half a minute
 
 ##@ One by one
 .PHONY: servers
-servers: ## Install redis-server, postgresql and gcc from Debian's packages, if they are missing
+servers: ## Install redis-server, postgresql, promtool and gcc from Debian's packages, if they are missing
 	@scripts/install-servers.sh
 
 .PHONY: fmt

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the benchmark need on Debian or Ubuntu: the
-# servers that they start for themselves, redis-server and PostgreSQL, and a C compiler
-# for the race detector. Does nothing where they are there already. Starts no system
+# servers that they start for themselves, redis-server and PostgreSQL, a C compiler for the
+# race detector, and promtool, which comes with Prometheus. Does nothing where they are there already. Starts no system
 # service.
 set -euo pipefail
 
@@ -17,9 +17,10 @@ fail() {
 packages=()
 have redis-server || packages+=(redis-server)
 have_initdb || packages+=(postgresql)
+have promtool || packages+=(prometheus)
 have gcc || packages+=(gcc libc6-dev)
 if [ "${#packages[@]}" -eq 0 ]; then
-  echo "redis-server, PostgreSQL and a C compiler are installed"
+  echo "redis-server, PostgreSQL, promtool and a C compiler are installed"
   exit 0
 fi
 

@@ -88,6 +88,7 @@ settle() {
   say "all $total orders are fulfilled, each once; verify finds no fault"
 }
 
+docker compose --profile '*' config --quiet || fail 'compose.yaml is wrong'
 say 'building the image'
 docker compose build worker
 size=$(docker save "$image" | gzip | wc -c)
@@ -106,7 +107,11 @@ done
 rights=$(sql "SELECT has_table_privilege('fulfillment_worker', 'orders', 'INSERT, DELETE, TRUNCATE')
   OR has_column_privilege('fulfillment_worker', 'orders', 'quantity', 'UPDATE')")
 [[ $rights == f ]] || fail 'the role of the workers may do more than it needs'
-say 'three workers are healthy'
+for n in 1 2 3; do
+  curl --silent --fail "http://$(docker compose port --index "$n" worker 8080)/metrics" |
+    grep -qx 'fulfillment_queue_workers{state="alive"} 3' || fail "the metrics of worker $n do not show three workers"
+done
+say 'three workers are healthy, and each shows all three in its metrics'
 
 # Every step of every order, kept where the workers' role cannot reach it.
 sql "CREATE TABLE audit (id int, was text, status text);

@@ -21,6 +21,7 @@ import (
 	"fulfillment-worker/internal/fulfil"
 	"fulfillment-worker/internal/httpd"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/reconcile"
@@ -112,13 +113,16 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	log = log.With("worker", cfg.WorkerID) // the logs of several are read together
 	queue.RedirectLogs(log)
+	figures := metrics.New(metrics.Worker{Version: version, Slots: cfg.Concurrency, Lease: cfg.LeaseTTL})
 	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency, cfg.MaxMessageBytes)
 	defer rdb.Close()
+	rdb.Measure(figures)
 	orders, err := db.New(cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer orders.Close()
+	orders.Measure(figures)
 	q := queue.New(rdb, queue.Config{
 		Name:            cfg.QueueName,
 		Worker:          cfg.WorkerID,
@@ -130,9 +134,10 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		RetryMax:        cfg.RetryMax,
 		ShutdownTimeout: cfg.ShutdownTimeout,
 		MaxMessageBytes: cfg.MaxMessageBytes,
+		Metrics:         figures,
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
-	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log}
+	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Metrics: figures}
 	consumer.Prepare = fulfiller.Prepare
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {
@@ -158,7 +163,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
 		}
-		group.Go(func() error { return serveHTTP(serving, listener, health, cfg, log) })
+		figures.Hands(consumer.Hands)
+		figures.Checks(health.Passed)
+		group.Go(func() error { return serveHTTP(serving, listener, health, figures, cfg, log) })
 	}
 	if profiles != nil {
 		group.Go(func() error { return httpd.ServePprof(serving, profiles, log) })
@@ -172,7 +179,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
 		group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
 		if cfg.Reconciles() {
-			group.Go(func() error { return reconciler(cfg, orders, q, log).Run(ctx) })
+			group.Go(func() error { return reconciler(cfg, orders, q, log, figures).Run(ctx) })
 		}
 		return consumer.Consume(ctx, fulfiller.Handle)
 	})
@@ -225,9 +232,10 @@ func listen(addr string) (net.Listener, error) {
 	return httpd.Listen(addr)
 }
 
-func reconciler(cfg config.Config, orders *db.Orders, q *queue.Queue, log *slog.Logger) *reconcile.Reconciler {
+func reconciler(cfg config.Config, orders *db.Orders, q *queue.Queue, log *slog.Logger, figures *metrics.Metrics) *reconcile.Reconciler {
 	return &reconcile.Reconciler{
 		Orders: orders, Queue: q, Name: cfg.QueueName, Interval: cfg.ReconcileInterval, After: cfg.ReconcileAfter, Log: log,
+		Metrics: figures,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fulfillment-worker/internal/dashboard"
 	"fulfillment-worker/internal/httpd"
 	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/queue"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,9 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// serveHTTP serves the health and the live page until ctx is done. The page has connections
-// of its own, so that no order waits for one, whatever people look at.
-func serveHTTP(ctx context.Context, l net.Listener, server httpd.Server, cfg config.Config, log *slog.Logger) error {
+// serveHTTP serves the health, the metrics and the live page until ctx is done. What looks at
+// the whole queue has connections of its own, so that no order waits for one.
+func serveHTTP(ctx context.Context, l net.Listener, server httpd.Server, figures *metrics.Metrics, cfg config.Config, log *slog.Logger) error {
 	few := cfg.Postgres()
 	few.MinConns, few.MaxConns = 0, 1
 	db, err := pgxpool.NewWithConfig(ctx, few)
@@ -44,6 +45,8 @@ func serveHTTP(ctx context.Context, l net.Listener, server httpd.Server, cfg con
 		Log:       log,
 	}
 	server.Page = page.Handler()
+	figures.Queue(wholeQueue(live))
+	server.Metrics = figures.Handler()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return live.Run(ctx) })
 	group.Go(func() error { return server.Serve(ctx, l) })

@@ -25,7 +25,7 @@ const module = "fulfillment-worker/"
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
 	"cmd/queuectl": "config inspect order queue",
-	"cmd/worker":   "config dashboard db fulfil httpd inspect logger outage queue reconcile",
+	"cmd/worker":   "config dashboard db fulfil httpd inspect logger metrics outage queue reconcile",
 	"scripts/*":    "config inspect order queue rig servers",
 	// It judges the worker, and shares no code with it.
 	"scripts/chaos": "proxy rig servers",
@@ -34,16 +34,16 @@ var mayImport = map[string]string{
 	"internal/crash":     "",
 	"internal/dashboard": "config inspect queue",
 
-	"internal/db":      "crash groupcommit order outage",
-	"internal/fulfil":  "crash db logger order queue",
+	"internal/db":      "crash groupcommit metrics order outage",
+	"internal/fulfil":  "crash db logger metrics order queue",
 	"internal/httpd":   "",
 	"internal/inspect": "metrics order queue",
 	"internal/logger":  "",
 	"internal/order":   "",
 	"internal/outage":  "",
-	"internal/queue":   "crash groupcommit logger outage",
+	"internal/queue":   "crash groupcommit logger metrics outage",
 
-	"internal/reconcile": "crash db logger order queue",
+	"internal/reconcile": "crash db logger metrics order queue",
 
 	"internal/archtest":    "",
 	"internal/groupcommit": "",
@@ -70,6 +70,7 @@ var knows = map[string]string{
 	"internal/outage": "github.com/cenkalti/backoff/v4",
 
 	"internal/groupcommit": "",
+	"internal/metrics":     "github.com/prometheus/client_golang",
 	"internal/proxy":       "",
 	"internal/queue":       "github.com/redis/go-redis/v9",
 

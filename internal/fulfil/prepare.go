@@ -2,6 +2,7 @@ package fulfil
 
 import (
 	"context"
+	"time"
 
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/db"
@@ -11,15 +12,16 @@ import (
 
 // request is what a message asks for, and what was done about it already.
 type request struct {
-	message order.Message
-	err     error       // why it cannot be read
-	attempt *db.Attempt // to claim the order; nil: none
+	message   order.Message
+	err       error       // why it cannot be read
+	attempt   *db.Attempt // to claim the order; nil: none
+	claimedAt time.Time   // when the message was, or a moment later
 }
 
 func read(d Delivery, payload []byte) *request {
 	m, err := order.Decode(payload)
 	d.Concerns(m.OrderID, m.CorrelationID)
-	return &request{message: m, err: err}
+	return &request{message: m, err: err, claimedAt: time.Now()}
 }
 
 // claimed reports whether the preparation has claimed the order.

@@ -459,7 +459,7 @@ func (w *twin) script(name string, i int, with args) (numbers []int64) {
 	given := args{
 		"instance": w.names[i], "owner": w.names[i], "lease": hour, "max": int(w.Max), "reaper": "r", "longest": 1000,
 		"host": "h", "pid": 1, "version": "v", "concurrency": w.Slots, "correlation_id": "c", "reason": "r", "error": "e",
-		"started": 0, "share": 1000, "delay": hour, "first": hour, "least": 0, "jitter": 1,
+		"tally": "{}", "started": 0, "share": 1000, "delay": hour, "first": hour, "least": 0, "jitter": 1,
 	}
 	if name == "retry" {
 		given["longest"] = hour

@@ -10,6 +10,7 @@ import (
 
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/groupcommit"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -46,6 +47,7 @@ type Consumer struct {
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
 	done  chan struct{} // one token for each that is fulfilled, and not yet forgotten
+	hands atomic.Int64  // messages in hand
 
 	claimTurn, beatTurn turn
 	lastClaim           atomic.Pointer[error] // how it ended; nil: well
@@ -55,6 +57,8 @@ type Consumer struct {
 // returns is closed, which is how the rest of the program says that it can work.
 func NewConsumer(q *Queue, open func() <-chan struct{}) *Consumer {
 	c := &Consumer{Queue: q, open: open, slots: make(chan struct{}, q.cfg.Concurrency), done: make(chan struct{}, q.cfg.Concurrency)}
+	c.claimTurn.loop, c.claimTurn.metrics = metrics.Claim, q.cfg.Metrics
+	c.beatTurn.loop, c.beatTurn.metrics = metrics.Heartbeat, q.cfg.Metrics
 	for range q.cfg.Concurrency {
 		c.slots <- struct{}{}
 	}
@@ -106,7 +110,14 @@ func (c *Consumer) remember(err error) error {
 	} else {
 		c.lastClaim.Store(&err)
 	}
+	c.cfg.Metrics.Found(metrics.RedisServer, c.Claiming())
 	return err
+}
+
+// Hands are how many slots are busy, and how many messages are in hand.
+func (c *Consumer) Hands() (busy, inHand int) {
+	done, all := len(c.done), int(c.hands.Load())
+	return max(0, all-done), all
 }
 
 // Claiming returns nil unless Redis refused the last claim, or it failed.
@@ -196,6 +207,7 @@ func (s *session) claim(ctx context.Context) error {
 		return s.failed(ctx, err)
 	}
 	crash.At("claimed")
+	s.cfg.Metrics.Claimed(1)
 	s.dispatch(s.delivery(l, payload))
 	_, err = s.fillSlots(ctx)
 	return err
@@ -238,6 +250,7 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
 	}
+	s.cfg.Metrics.Claimed(len(payloads))
 	all := make([]*Delivery, len(payloads))
 	for i, payload := range payloads {
 		all[i] = s.delivery(lanes[i/laneLength], payload)

@@ -16,6 +16,7 @@ type gang struct {
 // delivery takes a message in hand that is in that lane.
 func (s *session) delivery(l *lane, payload string) *Delivery {
 	l.take(payload)
+	s.hands.Add(1)
 	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l}
 }
 
@@ -79,6 +80,7 @@ func (s *session) deliver(g gang) {
 func (s *session) letGo(d *Delivery) {
 	s.release(d)
 	d.lane.drop(d.payload)
+	s.hands.Add(-1)
 	s.handlers.Done()
 }
 

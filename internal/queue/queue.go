@@ -34,10 +34,12 @@ import (
 	"os"
 	"time"
 
+	"fulfillment-worker/internal/metrics"
+
 	"github.com/redis/go-redis/v9"
 )
 
-// Config says how the actors of a queue behave. All fields are required.
+// Config says how the actors of a queue behave. All fields but the last are required.
 type Config struct {
 	Name            string        // of the queue; part of every key
 	Worker          string        // this worker's name; each start adds a suffix of its own
@@ -49,6 +51,7 @@ type Config struct {
 	RetryMax        time.Duration // longest wait before a retry
 	ShutdownTimeout time.Duration // how long handlers may go on once Consume's context is done
 	MaxMessageBytes int           // a longer message is a dead letter at once
+	Metrics         *metrics.Metrics
 }
 
 // Queue is one queue on one Redis, as the actors of this package share it: the

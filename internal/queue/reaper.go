@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -70,6 +71,7 @@ func NewReaper(q *Queue) *Reaper {
 // outage every lease is over, and each living worker needs time for a beat.
 func (r *Reaper) Run(ctx context.Context) error {
 	for {
+		r.cfg.Metrics.Turned(metrics.Reap)
 		wait, err := r.once(ctx)
 		if err != nil {
 			r.failed(ctx, err)
@@ -236,6 +238,7 @@ func (r *Reaper) reapAll(ctx context.Context) ([]Reaped, error) {
 // reap gives back what the instance held, in bounded steps. Any of them may be the
 // last of this process: the next reaper goes on from there.
 func (r *Reaper) reap(ctx context.Context, instance string) (one Reaped, err error) {
+	tooLong := 0
 	for {
 		result, err := r.run(ctx, reapScript,
 			append([]string{
@@ -254,7 +257,11 @@ func (r *Reaper) reap(ctx context.Context, instance string) (one Reaped, err err
 		one.Messages += int(result[0])
 		one.Charged += int(result[1])
 		one.Dead += int(result[2])
+		tooLong += int(result[4])
 		if result[3] == 0 {
+			r.cfg.Metrics.Reaped(one.Messages, one.Charged)
+			r.cfg.Metrics.Dead(string(TooLarge), tooLong)
+			r.cfg.Metrics.Dead(string(Exhausted), one.Dead-tooLong)
 			r.log.WarnContext(ctx, "reaped a dead worker", "instance", instance,
 				"messages", one.Messages, "charged", one.Charged, "dead", one.Dead)
 			return one, nil

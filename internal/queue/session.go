@@ -115,7 +115,7 @@ func (s *session) drain() {
 func (s *session) safely(d *Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the handler panicked: %v", p)
+			err = &Failure{Err: fmt.Errorf("the handler panicked: %v", p), Kind: "panic"}
 			s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
 		}
 	}()

@@ -38,6 +38,7 @@ type Failure struct {
 	Err   error
 	After time.Duration // wait at least so long before the next try
 	Last  Reason        // of the dead letter, if this was the last try; "" is Exhausted
+	Kind  string        // one of few, for the metrics; "" is "failed"
 }
 
 func (f *Failure) Error() string { return f.Err.Error() }
@@ -149,6 +150,7 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
+		s.cfg.Metrics.Dead(string(r.reason), 1)
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
 	}
 }
@@ -158,6 +160,7 @@ func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 		[]string{d.lane.key, s.keys.Worker(s.instance), s.keys.Delayed()},
 		d.Payload, d.digest, d.started, w.after.Milliseconds()))
 	if err == nil {
+		s.cfg.Metrics.PutOff()
 		s.wakePromoter()
 		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
 	}
@@ -178,10 +181,12 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	}
 	switch answer, charged, wait := result[0], result[1], result[2]; answer {
 	case delayed:
+		s.cfg.Metrics.Retried(cmp.Or(failure.Kind, "failed"))
 		s.wakePromoter()
 		s.log.WarnContext(ctx, "message failed and will be retried",
 			"digest", d.digest, "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
 	case buried:
+		s.cfg.Metrics.Dead(string(last), 1)
 		s.log.ErrorContext(ctx, "message is a dead letter",
 			"digest", d.digest, "reason", last, "error", brief(why), "deliveries", charged)
 	}

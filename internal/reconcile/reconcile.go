@@ -28,6 +28,7 @@ import (
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
 )
@@ -49,7 +50,8 @@ type Queue interface {
 
 var _ Queue = (*queue.Queue)(nil)
 
-// Reconciler looks for lost orders. Every worker runs one. All fields are required.
+// Reconciler looks for lost orders. Every worker runs one. All fields but the last are
+// required.
 type Reconciler struct {
 	Orders   *db.Orders
 	Queue    Queue
@@ -57,6 +59,7 @@ type Reconciler struct {
 	Interval time.Duration // between two looks
 	After    time.Duration // how long an order must not have been touched
 	Log      *slog.Logger
+	Metrics  *metrics.Metrics
 }
 
 // Run looks whenever it is time, until ctx is done, and returns nil. A look that fails is
@@ -65,6 +68,7 @@ type Reconciler struct {
 func (r *Reconciler) Run(ctx context.Context) error {
 	log := r.Log.With("actor", "reconciler")
 	for failures := 0; ; {
+		r.Metrics.Turned(metrics.Reconcile)
 		wait, err := r.once(ctx, log)
 		if err == nil {
 			failures = 0
@@ -247,6 +251,7 @@ func (r *Reconciler) queue(ctx context.Context, log *slog.Logger, messages []ord
 	if err := r.Queue.PutBack(ctx, payloads, ids); err != nil {
 		return err
 	}
+	r.Metrics.Reconciled(len(messages))
 	for _, m := range messages {
 		log.InfoContext(logger.WithOrder(ctx, m.OrderID, m.CorrelationID), fmt.Sprintf("Order %d queued again", m.OrderID))
 	}
