@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -219,7 +218,7 @@ func (s *stage) beating(rate uint64, instances ...string) {
 	})
 }
 
-func bodyOf(r io.Reader) string {
-	text, _ := io.ReadAll(r)
-	return string(text)
+func (s *stage) delay(payload string, by time.Duration) {
+	s.Helper()
+	must(s, s.rdb.ZAdd(s.Context(), s.keys.Delayed(), redis.Z{Score: float64(s.now().Add(by).UnixMilli()), Member: payload}).Err())
 }

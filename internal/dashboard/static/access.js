@@ -70,7 +70,6 @@ export function signIn() {
 }
 
 byId('sign-in').querySelector('form').addEventListener('submit', async (event) => {
-  if (event.submitter?.value !== 'yes') return;
   event.preventDefault();
   try {
     await send('POST', '/session', { token: byId('token').value });
@@ -83,6 +82,8 @@ byId('sign-in').querySelector('form').addEventListener('submit', async (event) =
     byId('token').select();
   }
 });
+
+byId('sign-in-no').addEventListener('click', () => byId('sign-in').close('no'));
 
 /** signOut forgets the token. */
 export async function signOut() {

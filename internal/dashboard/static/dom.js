@@ -92,6 +92,7 @@ const clockForm = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2
 /** clock writes a time of day, with its date if that is not today's. */
 export function clock(at) {
   const time = new Date(at);
+  if (Number.isNaN(time.getTime())) return 'some time';
   const text = clockForm.format(time);
   return time.toDateString() === new Date().toDateString() ? text : `${day.format(time)}, ${text}`;
 }

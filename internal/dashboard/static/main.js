@@ -131,9 +131,17 @@ let current = { view: 'overview', which: '' };
 function route() {
   if (location.hash && !location.hash.startsWith('#/')) return; // the skip link
   const [view, which] = location.hash.slice(2).split('/');
-  current = { view: views[view] ? view : 'overview', which: which ? decodeURIComponent(which) : '' };
+  current = { view: Object.hasOwn(views, view) ? view : 'overview', which: decoded(which ?? '') };
   open();
   scrollTo(0, 0);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch { // somebody typed it
+    return text;
+  }
 }
 
 function open() {
@@ -166,9 +174,12 @@ function show() {
   showState();
 }
 
+const byName = new Intl.Collator('en', { numeric: true });
+
 function take(text) {
   const next = JSON.parse(text);
   next.received = performance.now();
+  next.workers?.sort((a, b) => byName.compare(a.instance, b.instance));
   problem.lost = null;
   problem.redis = next.error ? problem.redis ?? Date.now() : null;
   problem.postgres = next.postgres_error ? problem.postgres ?? Date.now() : null;
@@ -240,7 +251,7 @@ function showState(firstError) {
   if (problem.lost) notices.push(['bad', `The connection to the worker is lost since ${clock(problem.lost)}; it is tried again.${shown}`]);
   else if (problem.redis) notices.push(['bad', `Redis does not answer since ${clock(frame ? Date.parse(frame.at) : problem.redis)}: ${frame?.error || firstError}.${shown}`]);
   else if (problem.postgres) notices.push(['odd', `PostgreSQL does not answer since ${clock(problem.postgres)}, so that the orders' statuses are missing: ${frame.postgres_error}.`]);
-  if (frame?.paused) notices.push(['odd', `Claiming is paused by ${frame.paused.by}, since ${frame.paused.since ? clock(frame.paused.since) : 'some time'}. Work in hand goes on. On a terminal: queuectl resume`]);
+  if (frame?.paused) notices.push(['odd', `Claiming is paused by ${frame.paused.by}, since ${clock(frame.paused.since)}. Work in hand goes on. On a terminal: queuectl resume`]);
   keyed(byId('notices'), notices, ([, text]) => text, ([tone, text]) => el('p', { 'data-tone': tone }, visible(text)), () => {});
   const pause = byId('pause');
   pause.disabled = !frame || state === 'lost';

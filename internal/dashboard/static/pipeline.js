@@ -144,7 +144,7 @@ export class Pipeline {
   /** fly sends dots for what moved since the last picture, spread over the time to the next. */
   fly(moves) {
     if (still.matches || document.hidden || !this.root.clientWidth) return;
-    const rows = new Map([...this.hands.querySelectorAll('.holders > li')].map((li) => [li.dataset.instance, li]));
+    const rows = new Map([...this.hands.querySelectorAll('.holders:not(.tiles) > li')].map((li) => [li.dataset.instance, li]));
     const room = Math.max(0, mostDots - this.flying.size);
     const chosen = moves.slice(0, room);
     chosen.forEach((move, n) => {

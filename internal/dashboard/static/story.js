@@ -56,8 +56,7 @@ export class Story {
     const reaped = frame.events.find((e) => e.event === 'reaped' && e.fields.instance === old.instance);
     const left = frame.events.some((e) => e.event === 'left' && e.fields.instance === old.instance);
     if (worker && worker.state !== 'alive' && old.state === 'alive' || reaped && old.state === 'alive') {
-      const over = new Date(Date.parse(old.beat_at) + (old.lease_ttl_ms ?? 0)).toISOString();
-      told.push(this.event('silent', over, { instance: old.instance }));
+      told.push(this.event('silent', leaseOver(old), { instance: old.instance }));
     }
     if (reaped) this.bury(old, reaped);
     if (!worker || worker.state === 'condemned') {
@@ -123,3 +122,6 @@ export class Story {
 
   event(event, at, fields) { return { id: `told-${++this.serial}`, at, event, fields }; }
 }
+
+/** leaseOver is when a worker's lease was over, as far as its last beat tells. */
+function leaseOver(w) { return new Date((Date.parse(w.beat_at) || 0) + (w.lease_ttl_ms ?? 0)).toISOString(); }
