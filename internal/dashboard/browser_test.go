@@ -57,7 +57,7 @@ func TestBrowser_manyWorkers(t *testing.T) {
 	tab.Text(`document.querySelector("#workers-title").scrollIntoView()`)
 	tab.Keep("cards")
 	tab.Go("#/in-hand")
-	tab.Shows(soon, "[data-view=in-hand]", "begun ones are shown")
+	tab.Shows(soon, "[data-view=in-hand]", "that were begun first are shown")
 	tab.Go("#/workers/big-1")
 	tab.Eventually(soon, "the 64 oldest of its orders", `document.querySelectorAll("[data-view=workers] table tbody tr").length === 64`)
 	tab.Keep("one")

@@ -3,8 +3,8 @@
 //
 // # What callers may rely on
 //
-//   - However many pages are open, and whatever they show, Redis is asked a dozen times a
-//     second at most.
+//   - However many pages are open, and whatever they show, Redis is sent thirty commands a
+//     second at most, and an action's.
 //   - Whoever comes from this machine may read. Everybody else, and every action, needs the
 //     token; where none is set, they are refused and told how to set it.
 //   - The page loads nothing from elsewhere, and a browser runs no script in it but ours.

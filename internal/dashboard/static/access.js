@@ -46,8 +46,17 @@ export function ask(title, text, yes, grave = false) {
   byId('ask-yes').classList.toggle('grave', grave);
   dialog.returnValue = 'no';
   dialog.showModal();
+  return closed(dialog).then(() => dialog.returnValue === 'yes');
+}
+
+/** closed resolves once a dialog is closed; that it was closed before may be told late. */
+function closed(dialog) {
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+    dialog.addEventListener('close', function told() {
+      if (dialog.open) return;
+      dialog.removeEventListener('close', told);
+      resolve();
+    });
   });
 }
 
@@ -62,11 +71,8 @@ export function signIn() {
   byId('token').value = '';
   byId('by').value = localStorage.getItem('by') ?? '';
   say(byId('sign-in-error'), '');
-  dialog.returnValue = 'no';
   dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(session.acting), { once: true });
-  });
+  return closed(dialog).then(() => session.acting);
 }
 
 byId('sign-in').querySelector('form').addEventListener('submit', async (event) => {

@@ -38,6 +38,11 @@ class Chart {
       el('figcaption', {}, el('a', { href: kind.href }, kind.title),
         el('span', { class: 'legend' }, ...this.values.map(({ label, color, value }) => el('span', { 'data-color': color }, value, ` ${label}`)))),
       this.drawing, this.tip));
+    this.width = 0; // asking for it each time would cost a layout
+    new ResizeObserver(([figure]) => {
+      this.width = Math.floor(figure.contentRect.width);
+      this.redraw();
+    }).observe(this.drawing.parentElement);
     this.drawing.addEventListener('pointermove', (event) => this.point(event));
     this.drawing.addEventListener('pointerleave', () => { this.pointed = null; this.redraw(); });
   }
@@ -52,7 +57,7 @@ class Chart {
   }
 
   redraw() {
-    const width = this.drawing.parentElement.clientWidth - 2;
+    const { width } = this;
     if (width < 40 || !this.samples) return;
     const { write, series, least } = this.kind;
     const x = (t) => pad.left + (width - pad.left - pad.right) * (1 - (this.now - t) / span);

@@ -121,14 +121,21 @@ export function instance(name) {
     : el('span', { class: 'instance' }, visible(name));
 }
 
-/** command shows what does the same on a terminal. */
-export function command(text) {
+/** commands show what does the same on a terminal. */
+export function commands(...texts) {
+  return el('p', { class: 'commands' }, el('span', { class: 'weak' }, 'On a terminal'), ...texts.map(command));
+}
+
+function command(text) {
   const button = el('button', { type: 'button', class: 'quiet copy', 'aria-label': `Copy: ${text}` }, 'Copy');
   button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(text);
-    say(button, 'Copied');
+    try {
+      await navigator.clipboard.writeText(text);
+      say(button, 'Copied');
+    } catch { // the browser does not let us
+      getSelection().selectAllChildren(button.previousElementSibling);
+    }
     setTimeout(() => say(button, 'Copy'), 1500);
   });
-  return el('span', { class: 'command' }, el('span', { class: 'weak' }, 'On a terminal'), el('code', {}, text),
-    navigator.clipboard ? button : null);
+  return el('span', { class: 'command' }, el('code', {}, text), navigator.clipboard ? button : null);
 }

@@ -1,11 +1,11 @@
 // The lists behind the figures.
 import { act, get } from './access.js';
-import { bytes, clock, command, duration, el, instance, keyed, number, plural, say, visible } from './dom.js';
+import { bytes, clock, commands, duration, el, instance, keyed, number, plural, say, visible } from './dom.js';
 import { reasons } from './events.js';
 
-/** heading begins a view: its title, what it is, and the command for it. */
-export function heading(title, text, ...commands) {
-  return el('div', { class: 'heading' }, el('h1', {}, title), el('p', { class: 'weak' }, text), ...commands.map(command));
+/** heading begins a view: its title, what it is, and the commands for it. */
+export function heading(title, text, ...same) {
+  return el('div', { class: 'heading' }, el('h1', {}, title), el('p', { class: 'weak' }, text), commands(...same));
 }
 
 /** table is one whose meaning stays when a narrow screen shows its rows as blocks. */
@@ -106,16 +106,16 @@ export class Dead extends List {
     super(root, () => `/lists/dead?${new URLSearchParams({ after: this.after.at(-1) ?? '', reason: this.reason.value })}`);
     this.after = []; // the last letter of each page before this one
     this.chosen = new Set();
-    this.columns = ['', 'Since', 'Order', 'Why', 'Payload', 'Actions'];
+    this.columns = ['Choose', 'Since', 'Order', 'Why', 'Payload', 'Actions'];
     this.table = table('Dead letters', ...this.columns);
     this.reason = el('select', { id: 'reason', onchange: () => this.turn([]) }, el('option', { value: '' }, 'any reason'), ...Object.keys(reasons).map((r) => el('option', { value: r }, r)));
     this.all = el('input', { type: 'checkbox', 'aria-label': 'Choose all of this page', onchange: () => this.choose(this.letters, this.all.checked) });
-    this.table.element.querySelector('th').append(this.all);
+    this.table.element.querySelector('th').replaceChildren(this.all);
     this.requeueChosen = el('button', { type: 'button', onclick: () => this.requeue([...this.chosen]) });
     this.dropChosen = el('button', { type: 'button', class: 'grave', onclick: () => this.drop([...this.chosen]) });
     this.newer = el('button', { type: 'button', onclick: () => this.turn([]) }, 'Newest');
     this.older = el('button', { type: 'button', onclick: () => this.turn([...this.after, this.letters.at(-1).id]) }, 'Older');
-    root.append(heading('Dead letters', 'Messages that no further delivery can help, the newest first. They wait here for somebody: requeue what is mended, drop what is not needed.', 'queuectl dead list'),
+    root.append(heading('Dead letters', 'Messages that no further delivery can help, the newest first. They wait here for somebody: requeue what is mended, drop what is not needed.', 'queuectl dead list', 'queuectl dead requeue ID'),
       el('div', { class: 'bar' }, el('label', { for: 'reason' }, 'Reason'), this.reason, el('span', { class: 'gap' }), this.requeueChosen, this.dropChosen),
       this.problem, this.table.element, el('div', { class: 'bar' }, this.newer, this.older));
     this.letters = [];

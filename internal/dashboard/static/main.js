@@ -8,6 +8,7 @@ import { Pipeline } from './pipeline.js';
 import { Story } from './story.js';
 import { heldRows, showWorkers } from './workers.js';
 
+const rowsShown = 500; // of the orders in hand
 const lostAfter = 6000; // ms without a picture
 
 const byId = (id) => document.getElementById(id);
@@ -27,7 +28,7 @@ const held = ['Order', 'Worker', 'For', 'Status', 'Correlation id'];
 const views = {
   overview: {
     show() {
-      pipeline.show(frame);
+      pipeline.show(frame, story.ghosts);
       charts.show(now());
       showWorkers(byId('overview-workers'), frame, story.ghosts);
       events.show(byId('overview-events'), 40);
@@ -43,10 +44,10 @@ const views = {
       root.append(heading('In hand', 'Every order that is being worked on, the longest begun first, with its status in PostgreSQL.', 'queuectl inflight'), this.table.element, this.note);
     },
     show() {
-      showHeld(this.table.body, heldRows(frame));
+      const rows = heldRows(frame).slice(0, rowsShown);
+      showHeld(this.table.body, rows);
       const inHand = frame.workers.reduce((n, w) => n + w.in_hand, 0);
-      const shown = frame.workers.reduce((n, w) => n + w.orders.length, 0);
-      say(this.note, inHand > shown ? `${number(inHand)} messages are in hand: ${number(shown)} begun ones are shown, 64 of a worker at most.` : '');
+      say(this.note, inHand > rows.length ? `${number(inHand)} messages are in hand: the ${number(rows.length)} that were begun first are shown, 64 of a worker at most.` : '');
     },
   },
   workers: {
@@ -55,7 +56,8 @@ const views = {
       this.one = el('div', { hidden: true });
       this.table = table('Orders of this worker', ...held);
       this.facts = el('dl', { class: 'facts-list panel' });
-      this.title = heading('Workers', 'Each with its lease, which its heartbeat renews at a third of its time, and with the orders it has longest.', 'queuectl workers');
+      this.text = 'Each with its lease, which its heartbeat renews at a third of its time, and with the orders it has longest.';
+      this.title = heading('Workers', this.text, 'queuectl workers');
       this.one.append(el('p', {}, el('a', { href: '#/workers' }, 'All workers')), this.facts, this.table.element);
       root.append(this.title, this.cards, this.one);
     },
@@ -63,7 +65,8 @@ const views = {
       const one = frame.workers.find((w) => w.instance === which);
       this.cards.hidden = Boolean(one);
       this.one.hidden = !one;
-      say(this.title.querySelector('h1'), one ? one.instance : 'Workers');
+      say(this.title.querySelector('h1'), one ? visible(one.instance) : 'Workers');
+      say(this.title.querySelector('p'), one ? 'What it is, and the orders it has longest.' : this.text);
       if (!one) return showWorkers(this.cards, frame, story.ghosts, 10);
       const facts = {
         State: one.state, Lease: one.lease_left_ms == null ? '–' : `${duration(one.lease_left_ms - frame.age_ms)} of ${duration(one.lease_ttl_ms)}`,
@@ -90,7 +93,7 @@ const views = {
     async open() {
       try {
         const about = await get('/about');
-        say(this.about.querySelector('p'), `Of the worker that serves this page: ${about.worker}, version ${about.version}. Of a secret nothing is shown but that it is set.`);
+        say(this.about.querySelector('p'), `Of the worker that serves this page: ${about.worker}, version ${about.version}. What is secret is not shown.`);
         keyed(this.table.body, about.settings, (s) => s.name, (s) => row(['Variable', 'Value'], el('code', {}, s.name), el('code')), (tr, { value }) => say(tr.lastElementChild.firstElementChild, visible(value || '–')));
       } catch (error) {
         say(this.about.querySelector('p'), error.message);

@@ -37,7 +37,7 @@ export class Pipeline {
   }
 
   /** show writes the figures of a picture. */
-  show(frame) {
+  show(frame, ghosts) {
     const put = (box, figure, note) => {
       say(box.querySelector('.figure'), figure);
       say(box.querySelector('.note'), note || '\u00a0');
@@ -59,16 +59,21 @@ export class Pipeline {
     say(this.hands.querySelector('a.note'), frame.workers.length ? `${plural(frame.workers.length, 'worker')}, room for ${number(room)}` : 'no workers');
     say(this.reconciler, frame.reconciled ? `Reconciler, ${number(frame.reconciled)} put back` : 'Reconciler');
     mark(this.root, 'data-paused', Boolean(frame.paused) || null);
-    this.holders(frame);
+    this.holders(frame, ghosts);
   }
 
-  /** holders draws the workers: a row each, or a tile. */
-  holders(frame) {
+  /** holders draws the workers, and those that died lately: a row each, or a tile. */
+  holders(frame, ghosts) {
     const list = this.hands.querySelector('.holders');
-    const few = frame.workers.length <= fewWorkers;
-    const changed = list.classList.contains('tiles') === few || list.childElementCount !== frame.workers.length;
+    const living = new Set(frame.workers.map((w) => w.instance));
+    const all = [...frame.workers, ...[...ghosts.values()].filter((g) => !living.has(g.instance))];
+    const few = all.length <= fewWorkers;
+    const changed = list.classList.contains('tiles') === few || list.childElementCount !== all.length;
     list.classList.toggle('tiles', !few);
-    keyed(list, frame.workers.length ? frame.workers : [null], (w) => w?.instance ?? '', holder, (li, w) => w && showHolder(li, w, frame));
+    keyed(list, all.length ? all : [null], (w) => w?.instance ?? '', holder, (li, w) => {
+      if (w && living.has(w.instance)) showHolder(li, w, frame);
+      else if (w) bury(li, w);
+    });
     if (changed) this.draw();
   }
 
@@ -87,7 +92,7 @@ export class Pipeline {
 
   /** routes are the lines that always show. */
   routes() {
-    const rows = [...this.hands.querySelectorAll('.holders > li')].filter((li) => li.dataset.instance);
+    const rows = [...this.hands.querySelectorAll('.holders > li')].filter((li) => li.dataset.instance && li.dataset.state !== 'gone');
     const ends = this.wide && rows.length && rows.length <= fewWorkers ? rows : [this.hands];
     const lines = [];
     for (const end of ends) {
@@ -247,4 +252,14 @@ function showHolder(li, w, frame) {
   const on = w.concurrency <= 12 ? w.in_hand : Math.ceil(12 * w.in_hand / w.concurrency);
   [...pips.children].forEach((pip, n) => pip.classList.toggle('on', n < on));
   runLease(li.querySelector('.lease'), w, frame);
+}
+
+/** bury leaves the row of a worker that was reaped. */
+function bury(li, ghost) {
+  mark(li, 'data-state', 'gone');
+  mark(li.firstElementChild, 'title', `${ghost.instance}: reaped by ${ghost.by}`);
+  say(li.querySelector('.load'), 'dead');
+  mark(li.querySelector('.load'), 'aria-label', `dead, reaped by ${ghost.by}`);
+  li.querySelector('.pips').replaceChildren();
+  runLease(li.querySelector('.lease'), {}, {});
 }

@@ -17,41 +17,34 @@ export function standing(w, frame) {
 /** leaseBar is what runLease moves. */
 export function leaseBar() { return el('span', { class: 'lease', 'aria-hidden': 'true' }, el('i')); }
 
-const running = new WeakMap(); // bar to when its lease ends, by this browser's monotonic clock
+const running = new WeakMap(); // bar to its animation, and when the lease ends by this browser's monotonic clock
 
 /**
  * runLease lets a bar run down until the lease is over. It goes by how much was left when
  * the picture came, so that nobody's clock matters.
  */
 export function runLease(bar, w, frame) {
-  const inner = bar.firstElementChild;
-  const ttl = w.lease_ttl_ms;
-  if (!ttl || w.lease_left_ms == null) {
-    inner.getAnimations().forEach((a) => a.cancel());
-    running.delete(bar);
-    inner.style.transform = 'scaleX(0)';
-    return;
-  }
   const now = performance.now();
-  const left = Math.max(0, w.lease_left_ms - frame.age_ms - (now - frame.received));
-  if (still.matches || left === 0) {
-    inner.getAnimations().forEach((a) => a.cancel());
-    inner.style.transform = `scaleX(${Math.min(1, left / ttl)})`;
-    running.delete(bar);
+  const known = w.lease_ttl_ms && w.lease_left_ms != null;
+  const left = known ? Math.max(0, w.lease_left_ms - frame.age_ms - (now - frame.received)) : 0;
+  const share = known ? Math.min(1, left / w.lease_ttl_ms) : 0;
+  const before = running.get(bar);
+  if (before && left && Math.abs(before.ends - now - left) < 60) return;
+  before?.animation.cancel();
+  running.delete(bar);
+  const inner = bar.firstElementChild;
+  if (!left || still.matches) {
+    inner.style.transform = `scaleX(${share})`;
     return;
   }
-  const ends = now + left;
-  const before = running.get(bar);
-  if (before && Math.abs(before - ends) < 60) return;
-  const from = before ? Math.max(0, Math.min(1, (before - now) / ttl)) : left / ttl;
-  running.set(bar, ends);
-  inner.getAnimations().forEach((a) => a.cancel());
   inner.style.transform = 'scaleX(0)';
-  inner.animate([
+  const from = before ? Math.max(0, Math.min(1, (before.ends - now) / w.lease_ttl_ms)) : share;
+  const animation = inner.animate([
     { transform: `scaleX(${from})`, easing: 'ease-out' },
-    { transform: `scaleX(${Math.min(1, left / ttl)})`, offset: Math.min(0.5, 220 / left) },
+    { transform: `scaleX(${share})`, offset: Math.min(0.5, 220 / left) },
     { transform: 'scaleX(0)' },
   ], { duration: left });
+  running.set(bar, { animation, ends: now + left });
 }
 
 /** showWorkers draws a card for each worker, and for those that died lately. */

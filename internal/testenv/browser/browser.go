@@ -47,7 +47,7 @@ func start() (context.Context, error) {
 		}
 	}
 	if path == "" {
-		return nil, fmt.Errorf("no chromium: install it by scripts/install-servers.sh --tests")
+		return nil, fmt.Errorf("no chromium: make test-tools installs it")
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true),
