@@ -59,7 +59,7 @@ class Chart {
   redraw() {
     const { width } = this;
     if (width < 40 || !this.samples) return;
-    const { write, series, least } = this.kind;
+    const { write, series, least, silent } = this.kind;
     const x = (t) => pad.left + (width - pad.left - pad.right) * (1 - (this.now - t) / span);
     const shown = this.samples.filter((s) => this.now - s.t <= span + 12_000);
     const highest = nice(Math.max(least, ...shown.flatMap((s) => series.map(([key]) => s[key]))));
@@ -67,16 +67,18 @@ class Chart {
     const parts = [];
     for (const v of [0, highest / 2, highest]) {
       parts.push(svg('line', { class: v ? 'grid' : 'axis', x1: pad.left, x2: width - pad.right, y1: y(v), y2: y(v) }),
-        svg('text', { x: pad.left - 7, y: y(v) + 4, 'text-anchor': 'end' }, v ? write(v) : '0'));
+        svg('text', { x: pad.left - 7, y: y(v) + 4, 'text-anchor': 'end' }, v ? (silent ? short(v) : write(v)) : '0'));
     }
     for (const [minutes, label] of [[4, '4 min ago'], [2, '2 min'], [0, 'now']]) {
       parts.push(svg('text', { x: x(this.now - minutes * 60_000), y: height - 5, 'text-anchor': minutes ? 'middle' : 'end' }, label));
     }
     series.toReversed().forEach(([key, , color]) => {
-      const line = stroke(shown, x, (s) => y(s[key]), pad.left);
-      if (!line) return;
-      parts.push(svg('path', { class: 'area', 'data-color': color, d: `${line}V${y(0)}H${Math.max(pad.left, x(shown[0].t)).toFixed(1)}Z` }),
-        svg('path', { class: 'stroke', 'data-color': color, d: line }));
+      for (const piece of pieces(shown, silent && key)) {
+        const line = stroke(piece, x, (s) => y(s[key]), pad.left);
+        if (!line) continue;
+        parts.push(svg('path', { class: 'area', 'data-color': color, d: `${line}V${y(0)}H${Math.max(pad.left, x(piece[0].t)).toFixed(1)}Z` }),
+          svg('path', { class: 'stroke', 'data-color': color, d: line }));
+      }
     });
     if (this.pointed != null && shown.length) parts.push(...this.pointer(shown, x, y, width));
     else this.tip.hidden = true;
@@ -99,6 +101,23 @@ class Chart {
     return [svg('line', { class: 'pointer', x1: x(near.t), x2: x(near.t), y1: pad.top, y2: height - pad.bottom }),
       ...series.map(([key, , color]) => svg('circle', { class: 'mark', 'data-color': color, cx: x(near.t), cy: y(near[key]), r: 3 }))];
   }
+}
+
+/** pieces are the samples, cut where they have no value of that name, if there is one. */
+function pieces(samples, key) {
+  if (!key) return [samples];
+  const all = [[]];
+  for (const s of samples) {
+    if (s[key]) all.at(-1).push(s);
+    else if (all.at(-1).length) all.push([]);
+  }
+  return all.filter((piece) => piece.length);
+}
+
+/** short writes a duration where there is little room. */
+function short(ms) {
+  if (ms >= 7_200_000) return `${Math.round(ms / 3_600_000)} h`;
+  return ms >= 120_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
 }
 
 /** stroke is a line through the samples, cut where the drawing begins. */

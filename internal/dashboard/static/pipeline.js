@@ -68,13 +68,14 @@ export class Pipeline {
     const living = new Set(frame.workers.map((w) => w.instance));
     const all = [...frame.workers, ...[...ghosts.values()].filter((g) => !living.has(g.instance))];
     const few = all.length <= fewWorkers;
-    const changed = list.classList.contains('tiles') === few || list.childElementCount !== all.length;
+    const drawn = all.map((w) => `${w.instance} ${living.has(w.instance)}`).join();
     list.classList.toggle('tiles', !few);
     keyed(list, all.length ? all : [null], (w) => w?.instance ?? '', holder, (li, w) => {
       if (w && living.has(w.instance)) showHolder(li, w, frame);
       else if (w) bury(li, w);
     });
-    if (changed) this.draw();
+    if (drawn !== this.drawn) this.draw();
+    this.drawn = drawn;
   }
 
   /** draw draws the lines, from where the boxes are. */
