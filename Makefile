@@ -40,7 +40,7 @@ build: ## Build bin/worker and bin/queuectl
 
 ##@ Every day
 .PHONY: test
-test: servers ## All tests, on real servers that they start themselves, with the race detector
+test: test-tools ## All tests, on real servers that they start themselves, with the race detector
 	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: check
@@ -56,8 +56,12 @@ fuzz: ## Look for a message that breaks the decoder, for half a minute
 
 ##@ One by one
 .PHONY: servers
-servers: ## Install redis-server, postgresql, promtool and gcc from Debian's packages, if they are missing
+servers: ## Install redis-server, postgresql and gcc from Debian's packages, if they are missing
 	@scripts/install-servers.sh
+
+.PHONY: test-tools
+test-tools: ## The same, with what only the tests need: promtool and Chromium
+	@scripts/install-servers.sh --tests
 
 .PHONY: fmt
 fmt: ## Fail if a file is not formatted

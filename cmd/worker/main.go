@@ -169,13 +169,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
 		}
-		live, closeLive := watchQueue(cfg)
-		defer closeLive()
 		figures.Hands(consumer.Hands)
 		figures.Checks(health.Passed)
-		figures.Queue(wholeQueue(live))
-		health.Metrics = figures.Handler()
-		group.Go(func() error { return health.Serve(serving, listener) })
+		group.Go(func() error { return serveHTTP(serving, listener, health, figures, cfg, log) })
 	}
 	if profiles != nil {
 		group.Go(func() error { return httpd.ServePprof(serving, profiles, log) })

@@ -5,20 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"fulfillment-worker/internal/config"
 	"fulfillment-worker/internal/inspect"
 	"fulfillment-worker/internal/metrics"
-	"fulfillment-worker/internal/queue"
-
-	"github.com/redis/go-redis/v9"
 )
-
-// watchQueue returns what looks at the whole queue, over a connection of its own, so that
-// no order waits for one.
-func watchQueue(cfg config.Config) (live *inspect.Live, closeIt func()) {
-	rdb := redis.NewUniversalClient(queue.Harden(*cfg.Redis(), 1))
-	return inspect.NewLive(inspect.New(rdb, nil, cfg.QueueName, cfg.LeaseTTL)), func() { _ = rdb.Close() }
-}
 
 // wholeQueue is what live sees, as the metrics show it.
 func wholeQueue(live *inspect.Live) func(context.Context) (metrics.Queue, error) {

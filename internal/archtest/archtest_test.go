@@ -25,13 +25,15 @@ const module = "fulfillment-worker/"
 // it may import. A test may import more, but for servers: it has testenv.
 var mayImport = map[string]string{
 	"cmd/queuectl": "config db inspect order queue reconcile watch",
-	"cmd/worker":   "config db fulfil httpd inspect logger metrics outage queue reconcile traces",
+	"cmd/worker":   "config dashboard db fulfil httpd inspect logger metrics outage queue reconcile traces",
 	"scripts/*":    "config inspect order queue rig servers",
 	// It judges the worker, and shares no code with it.
 	"scripts/chaos": "proxy rig servers",
 
-	"internal/config":  "",
-	"internal/crash":   "",
+	"internal/config":    "",
+	"internal/crash":     "",
+	"internal/dashboard": "config inspect queue",
+
 	"internal/db":      "crash groupcommit metrics order outage",
 	"internal/fulfil":  "crash db logger metrics order queue traces",
 	"internal/httpd":   "",
@@ -53,6 +55,8 @@ var mayImport = map[string]string{
 	"internal/servers":     "",
 	"internal/testenv":     "proxy queue servers",
 	"internal/watch":       "inspect order queue",
+
+	"internal/testenv/browser": "testenv",
 }
 
 // knows are the modules of others that a package may import, where that says what the

@@ -38,6 +38,7 @@ type Server struct {
 	Alive  map[string]Check // for /healthz: what only a restart can cure
 	Ready  map[string]Check // for /readyz: what the worker needs from others
 	Unwise map[string]Check // for /readyz, too, but no reason not to be ready
+	Page   http.Handler     // for every other path; nil is none
 	Log    *slog.Logger     // gets what net/http has to say
 
 	Metrics http.Handler // nil: there are none
@@ -57,6 +58,7 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // a page's stream ends with it
 	}
 	stopped := make(chan struct{})
 	defer context.AfterFunc(ctx, func() {
@@ -76,6 +78,9 @@ func (s Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", answer(s.Alive, nil))
 	mux.Handle("GET /readyz", answer(s.Ready, s.Unwise))
+	if s.Page != nil {
+		mux.Handle("/", s.Page)
+	}
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", s.Metrics)
 	}

@@ -29,6 +29,9 @@ type Frame struct {
 	// Overview is as of the last look that had an answer; its events are those that are new.
 	Overview
 
+	// Age is how long ago that look was.
+	Age Millis `json:"age_ms"`
+
 	// Error says why the last look had no answer; "" where it had.
 	Error string `json:"error"`
 
@@ -70,6 +73,7 @@ type Live struct {
 	frame    Frame     // the last, without what is kept below
 	lookedAt time.Time // by this process's clock
 	asked    bool      // PostgreSQL, too: somebody watched
+	sawAt    time.Time // the same, of the last look that had an answer
 	events   []Event   // the latest, as many as an overview has
 	samples  []Sample
 	pulses   map[string]pulse // by instance
@@ -94,15 +98,27 @@ func NewLive(i *Inspector) *Live {
 // Run looks until ctx is done, and returns nil then.
 func (l *Live) Run(ctx context.Context) error {
 	for {
+		began := time.Now()
 		l.look(ctx)
-		pause := time.NewTimer(l.pause())
+		if !l.rest(ctx, began) {
+			return nil
+		}
+	}
+}
+
+// rest waits for the next look. However many come to watch, and how often, there is not
+// more than one a second. It returns false once ctx is done.
+func (l *Live) rest(ctx context.Context, began time.Time) bool {
+	pause := time.NewTimer(l.pause())
+	defer pause.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			pause.Stop()
-			return nil
+			return false
 		case <-pause.C:
+			return true
 		case <-l.wanted:
-			pause.Stop()
+			pause.Reset(lookEvery - time.Since(began))
 		}
 	}
 }
@@ -168,7 +184,7 @@ func (l *Live) leave() {
 func (l *Live) since(event string, sample time.Time) (f Frame, complete bool, turned <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f = l.frame
+	f = l.aged()
 	from := 1 + slices.IndexFunc(l.events, func(e Event) bool { return e.ID == event })
 	f.Events = append([]Event{}, l.events[from:]...)
 	f.Samples = []Sample{}
@@ -191,7 +207,15 @@ func (l *Live) Latest(ctx context.Context) Frame {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.frame
+	return l.aged()
+}
+
+func (l *Live) aged() Frame {
+	f := l.frame
+	if !l.sawAt.IsZero() {
+		f.Age = Millis(time.Since(l.sawAt))
+	}
+	return f
 }
 
 // look asks both servers and tells the watchers.
@@ -217,6 +241,7 @@ func (l *Live) look(ctx context.Context) {
 	if err != nil {
 		l.frame.Error = err.Error()
 	} else {
+		l.sawAt = l.lookedAt
 		l.keep(o, postgresErr)
 	}
 	close(l.turned)

@@ -148,3 +148,20 @@ func TestLive_showsAWatcherWhatPostgresSays(t *testing.T) {
 		break
 	}
 }
+
+// However often somebody comes and goes, there is a look a second.
+func TestLive_looksOnceASecond(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	l := running(t, b)
+	began := time.Now()
+	for visits := 0; time.Since(began) < 2500*time.Millisecond; visits++ {
+		ctx, leave := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		for range l.Watch(ctx) {
+		}
+		leave()
+	}
+	if looks := testingLooks(l); looks > 4 {
+		t.Errorf("within %v there were %d looks", time.Since(began), looks)
+	}
+}
