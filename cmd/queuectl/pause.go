@@ -24,7 +24,7 @@ func (p *program) pauseCommand() *cobra.Command {
 hand goes on; messages that come are kept waiting. Where claiming is paused already,
 nothing changes. PostgreSQL may be away.`,
 		Example: `  queuectl pause
-  queuectl pause --yes --by 'Ada, before the migration'`,
+  queuectl pause --yes --by 'the night shift, before the migration'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withRedis(cmd.Context(), func(b backends) error { return p.pause(cmd.Context(), b, c) })

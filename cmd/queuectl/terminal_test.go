@@ -53,7 +53,7 @@ func onTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	t.cmd.Stdin, t.cmd.Stdout, t.cmd.Stderr = tty, tty, tty
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	t.cmd.Env = []string{"TERM=xterm-256color", "USER=ada"}
+	t.cmd.Env = []string{"TERM=xterm-256color", "USER=operator"}
 	for _, name := range []string{"REDIS_URL", "QUEUE_NAME", "DATABASE_URL", "GORACE", "NO_COLOR"} {
 		t.cmd.Env = append(t.cmd.Env, name+"="+ts.Getenv(name))
 	}

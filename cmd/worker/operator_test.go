@@ -36,7 +36,7 @@ func TestWorker_takesOverWhatIsRequeued(t *testing.T) {
 		must(t, err)
 		ids = append(ids, letter.ID)
 	}
-	n, err := queue.NewOperator(s.rdb, s.queueName, "Ada").Requeue(t.Context(), ids...)
+	n, err := queue.NewOperator(s.rdb, s.queueName, "Operator").Requeue(t.Context(), ids...)
 	must(t, err)
 	if n != orders {
 		t.Errorf("%d letters were requeued, want %d", n, orders)

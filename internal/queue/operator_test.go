@@ -81,7 +81,7 @@ func TestOperator_pauses(t *testing.T) {
 				return len(b.instances()) == 3 && errors.Is(err, redis.Nil)
 			})
 
-			changed, err := b.operator("Ada").Pause(t.Context())
+			changed, err := b.operator("Operator").Pause(t.Context())
 			must(t, err)
 			<-time.After(2 * time.Second)
 			must(t, b.rdb.RPush(t.Context(), b.keys.Queue(), anys(names("late", 20))...).Err())
@@ -93,7 +93,7 @@ func TestOperator_pauses(t *testing.T) {
 				t.Errorf("%d messages were claimed, want none; paused: %v", waiting-left, changed)
 			}
 
-			changed, err = b.operator("Ada").Resume(t.Context())
+			changed, err = b.operator("Operator").Resume(t.Context())
 			must(t, err)
 			testenv.Eventually(t, 3*time.Second, "what waited is claimed", func() bool {
 				n := 0
@@ -114,7 +114,7 @@ func TestOperator_pausesWhoHasJustBegunToWait(t *testing.T) {
 		return nil
 	})
 	b.awaitAudits(2)
-	_, err := b.operator("Ada").Pause(t.Context())
+	_, err := b.operator("Operator").Pause(t.Context())
 	must(t, err)
 	for _, at := range []struct {
 		wait    time.Duration
@@ -140,17 +140,17 @@ func TestOperator_pausesOnce(t *testing.T) {
 			t.Errorf("%s changed something: %v, want %v", what, got, want)
 		}
 	}
-	changed, err := b.operator("Ada").Resume(ctx)
+	changed, err := b.operator("Operator").Resume(ctx)
 	want("resuming what is not paused", changed, err, false)
-	changed, err = b.operator("Ada Lovelace").Pause(ctx)
+	changed, err = b.operator("the night shift").Pause(ctx)
 	want("the first pause", changed, err, true)
 	changed, err = b.operator("Grace").Pause(ctx)
 	want("the second pause", changed, err, false)
 	text := b.rdb.Get(ctx, b.keys.Paused()).Val()
 	who, at, _ := strings.Cut(text, " 2") // the year
 	since, err := time.Parse(time.RFC3339, "2"+at)
-	if who != "Ada Lovelace" || err != nil || b.rdb.Time(ctx).Val().Sub(since).Abs() > time.Minute {
-		t.Errorf("paused is %q, %v; want Ada Lovelace and the time", text, err)
+	if who != "the night shift" || err != nil || b.rdb.Time(ctx).Val().Sub(since).Abs() > time.Minute {
+		t.Errorf("paused is %q, %v; want the night shift and the time", text, err)
 	}
 	changed, err = b.operator("Grace").Resume(ctx)
 	want("resuming", changed, err, true)
@@ -172,7 +172,7 @@ func TestOperator_requeues(t *testing.T) {
 	digest := queue.Digest([]byte("oldest"))
 	must(t, b.rdb.HSet(ctx, b.keys.Deliveries(), digest, 2).Err()) // charged to a copy of it
 	for _, again := range []int{3, 0} {                            // the second time it finds nothing
-		n, err := b.operator("Ada").Requeue(ctx, ids[0], ids[3], "1-1", ids[1])
+		n, err := b.operator("Operator").Requeue(ctx, ids[0], ids[3], "1-1", ids[1])
 		must(t, err)
 		if n != again {
 			t.Errorf("%d letters were requeued, want %d", n, again)
@@ -197,7 +197,7 @@ func TestOperator_requeues(t *testing.T) {
 		t.Errorf("the events are %s, want one for each", got)
 	}
 	for field, want := range map[string]string{
-		"event": "requeued", "by": "Ada", "order_id": "1", "correlation_id": "c-1", "reason": "rejected", "id": ids[0],
+		"event": "requeued", "by": "Operator", "order_id": "1", "correlation_id": "c-1", "reason": "rejected", "id": ids[0],
 	} {
 		if got := b.lastEvent()[field]; got != want {
 			t.Errorf("the event's %s is %v, want %s", field, got, want)
@@ -209,7 +209,7 @@ func TestOperator_drops(t *testing.T) {
 	b := newBench(t)
 	ids := b.bury("a", "b", "c")
 	for _, again := range []int{2, 0} {
-		n, err := b.operator("Ada").Drop(t.Context(), ids[0], ids[2], "1-1")
+		n, err := b.operator("Operator").Drop(t.Context(), ids[0], ids[2], "1-1")
 		must(t, err)
 		if n != again {
 			t.Errorf("%d letters were dropped, want %d", n, again)
@@ -221,7 +221,7 @@ func TestOperator_drops(t *testing.T) {
 	if got := b.events(); got != "dropped dropped" {
 		t.Errorf("the events are %s, want one for each", got)
 	}
-	for field, want := range map[string]string{"by": "Ada", "order_id": "1", "correlation_id": "c-1", "reason": "rejected", "id": ids[0]} {
+	for field, want := range map[string]string{"by": "Operator", "order_id": "1", "correlation_id": "c-1", "reason": "rejected", "id": ids[0]} {
 		if got := b.lastEvent()[field]; got != want {
 			t.Errorf("the event's %s is %v, want %s", field, got, want)
 		}
@@ -233,7 +233,7 @@ func TestOperator_refusesWhatIsNoID(t *testing.T) {
 	b := newBench(t)
 	ids := b.bury("a")
 	for _, id := range []string{"", "-", "+", "5", "5-", "x-1", "1-x", "-1-1"} {
-		if n, err := b.operator("Ada").Requeue(t.Context(), ids[0], id); n != 0 || !errors.Is(err, queue.ErrLetterID) {
+		if n, err := b.operator("Operator").Requeue(t.Context(), ids[0], id); n != 0 || !errors.Is(err, queue.ErrLetterID) {
 			t.Errorf("%q: %d letters were requeued, %v; want none and ErrLetterID", id, n, err)
 		}
 	}
@@ -247,13 +247,13 @@ func TestOperator_requeuesManyAndLong(t *testing.T) {
 	payloads[300] = strings.Repeat("x", 10<<20)
 	payloads[301] = strings.Repeat("y", 10<<20)
 	ids := b.bury(payloads...)
-	n, err := b.operator("Ada").Requeue(t.Context(), ids...)
+	n, err := b.operator("Operator").Requeue(t.Context(), ids...)
 	must(t, err)
 	if got := b.list(b.keys.Queue()); n != 700 || !slices.Equal(got, payloads) {
 		t.Errorf("%d requeued, the queue holds %d; want the 700 in their order", n, len(got))
 	}
 	ids = b.bury(payloads...)
-	n, err = b.operator("Ada").Drop(t.Context(), ids...)
+	n, err = b.operator("Operator").Drop(t.Context(), ids...)
 	must(t, err)
 	if n != 700 || len(b.dead()) != 0 {
 		t.Errorf("%d dropped, want 700", n)
@@ -264,7 +264,7 @@ func TestOperator_requeuesManyAndLong(t *testing.T) {
 func TestOperator_requeuesNoEntryWithoutPayload(t *testing.T) {
 	b := newBench(t)
 	id := b.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: b.keys.Dead(), Values: []string{"note", "hello"}}).Val()
-	n, err := b.operator("Ada").Requeue(t.Context(), id)
+	n, err := b.operator("Operator").Requeue(t.Context(), id)
 	must(t, err)
 	if n != 0 || len(b.dead()) != 1 {
 		t.Errorf("%d letters were requeued, %d are left; want 0 and 1", n, len(b.dead()))
@@ -276,7 +276,7 @@ func TestOperator_requeuesNoEntryWithoutPayload(t *testing.T) {
 func TestOperator_repeatsNothing(t *testing.T) {
 	b := newBench(t)
 	proxy := testenv.NewProxy(t, b.rdb.Options().Addr)
-	operator := queue.NewOperator(testenv.RedisClient(t, "redis://"+proxy.Addr()), b.cfg.Name, "Ada")
+	operator := queue.NewOperator(testenv.RedisClient(t, "redis://"+proxy.Addr()), b.cfg.Name, "Operator")
 	_, err := operator.Requeue(t.Context(), b.bury("first")...) // the script is known
 	must(t, err)
 	want := names("m", 500)
@@ -359,7 +359,7 @@ func TestOperator_requeuesWhileWorkersRun(t *testing.T) {
 				}
 				ids = append(ids, letter.ID)
 			}
-			if _, err := b.operator("Ada").Requeue(ctx, ids...); err != nil {
+			if _, err := b.operator("Operator").Requeue(ctx, ids...); err != nil {
 				return err
 			}
 		}

@@ -387,7 +387,7 @@ func TestReaper_nowEndsWithItsContext(t *testing.T) {
 // after a lease of contact; who lives keeps what he has.
 func TestReaper_now(t *testing.T) {
 	b := newBench(t)
-	b.cfg.Lease, b.cfg.Worker = 4*time.Second, "Ada"
+	b.cfg.Lease, b.cfg.Worker = 4*time.Second, "Operator"
 	b.holding("gone-1", -time.Millisecond, 1, "a", "b")
 	b.holding("lives-1", time.Hour, 1, "c")
 	b.holding("late-1", -time.Millisecond, 1, "d") // it beats in time
@@ -410,8 +410,8 @@ func TestReaper_now(t *testing.T) {
 	if got := b.instances(); !slices.Equal(got, []string{"late-1", "lives-1"}) && !slices.Equal(got, []string{"lives-1", "late-1"}) {
 		t.Errorf("registered are %v, want those that live", got)
 	}
-	if by := b.lastEvent()["by"]; by != "Ada" {
-		t.Errorf("it was %v, want Ada", by)
+	if by := b.lastEvent()["by"]; by != "Operator" {
+		t.Errorf("it was %v, want Operator", by)
 	}
 	reaped, err = queue.NewReaper(b.queue(b.url, silent())).Now(t.Context())
 	if must(t, err); reaped == nil || len(reaped) > 0 {

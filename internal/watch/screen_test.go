@@ -38,7 +38,7 @@ func newBench(t *testing.T) *bench {
 	url, name := testenv.Redis(t)
 	rdb, db := testenv.RedisClient(t, url), testenv.Pool(t, testenv.Database(t))
 	b := &bench{
-		NewScreen(inspect.New(rdb, db, name, lease), queue.NewOperator(rdb, name, "ada@desk")), t, rdb, db, queue.NewKeys(name),
+		NewScreen(inspect.New(rdb, db, name, lease), queue.NewOperator(rdb, name, "operator@desk")), t, rdb, db, queue.NewKeys(name),
 	}
 	b.resize(80, 24)
 	return b
@@ -325,12 +325,12 @@ func TestScreen_listsEventsAsTheyCome(t *testing.T) {
 	b.look()
 	b.press("tab", "tab", "down")
 	b.shows(`▶ .*joined +w-38$`)
-	b.happen("paused", "by", "ada")
+	b.happen("paused", "by", "operator")
 	b.happen("mystery", "a", "1", "b", "2")
 	live := firstFrame(t, b.inspector)
 	live.Events = live.Events[40:] // the others it has been told
 	b.see(live)
-	b.shows(`mystery +a 1, b 2`, `paused +by ada`, `▶ .*joined +w-38$`)
+	b.shows(`mystery +a 1, b 2`, `paused +by operator`, `▶ .*joined +w-38$`)
 	b.press("home", "enter")
 	b.shows(`─ mystery ─`, `a +1$`)
 }
@@ -349,11 +349,11 @@ func TestScreen_pauses(t *testing.T) {
 	}
 	b.press("p", "y")
 	b.shows(`^ paused`)
-	if by := paused(); !strings.HasPrefix(by, "ada@desk ") {
-		t.Fatalf("it is paused by %q, want ada@desk", by)
+	if by := paused(); !strings.HasPrefix(by, "operator@desk ") {
+		t.Fatalf("it is paused by %q, want operator@desk", by)
 	}
 	b.look()
-	b.shows(`PAUSED +for 0\.\ds by ada@desk`, `paused +by ada@desk`)
+	b.shows(`PAUSED +for \d+\.\ds by operator@desk`, `paused +by operator@desk`)
 	b.press("p")
 	b.shows(`Resume\? `)
 	b.press("y")
@@ -459,7 +459,7 @@ func TestScreen_saysWhatFailed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.look()
-	b.operator = queue.NewOperator(away(t), "q", "ada")
+	b.operator = queue.NewOperator(away(t), "q", "operator")
 	b.press("p", "y")
 	b.shows(`^ failed, and may or may not be done: `, `connection\s+refused`)
 	b.Update(tick(b.now.Add(time.Minute)))
