@@ -41,7 +41,7 @@ func TestPage_showsAKill(t *testing.T) {
 	tab.Shows(10*time.Second, ".timeline", "fell silent")
 	tab.Shows(10*time.Second, ".card[data-state=gone]", "bravo")
 	tab.Keep("reaped")
-	tab.Shows(20*time.Second, ".timeline", "was taken over by")
+	tab.Shows(20*time.Second, ".timeline", "taken over by")
 	tab.Shows(20*time.Second, ".card[data-state=gone]", "taken over by")
 	tab.Keep("taken-over")
 

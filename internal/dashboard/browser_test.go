@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,6 +294,30 @@ func TestBrowser_lockedElsewhere(t *testing.T) {
 	tab.Shows(soon, "#state", "Live")
 	tab.Click("#session")
 	tab.Shows(soon, "#state", "Locked")
+}
+
+func TestBrowser_restsUnseen(t *testing.T) {
+	s := newStage(t)
+	var open atomic.Int64
+	url, _ := s.serveAt("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/live" {
+			open.Add(1)
+			defer open.Add(-1)
+		}
+		s.page.Handler().ServeHTTP(w, r)
+	}))
+	tab := browser.Open(t, url)
+	tab.Shows(soon, "#state", "Live")
+	tab.Text(`(() => { // a minute is short here
+		const later = setTimeout;
+		window.setTimeout = (f, ms) => later(f, ms >= 60000 ? 10 : ms);
+		Object.defineProperty(document, "hidden", { configurable: true, value: true });
+		document.dispatchEvent(new Event("visibilitychange"));
+	})()`)
+	testenv.Eventually(t, soon, "no stream open", func() bool { return open.Load() == 0 })
+	s.push(message(1))
+	tab.Text(`delete document.hidden, document.dispatchEvent(new Event("visibilitychange"))`)
+	tab.Shows(soon, "[data-figure=waiting]", "1")
 }
 
 func TestBrowser_withoutAToken(t *testing.T) {

@@ -271,6 +271,4 @@ func TestPage_streams(t *testing.T) {
 	if took := stop(); took > 300*time.Millisecond {
 		t.Errorf("the server ended after %v", took)
 	}
-	for lines.Scan() {
-	}
 }

@@ -42,6 +42,8 @@ function because({ fields }) {
 
 const order = (fields) => (fields.order_id ? el('b', {}, `Order ${visible(fields.order_id)}`) : el('b', {}, 'A message'));
 
+const several = (orders) => (orders.includes(',') ? [el('b', {}, `Orders ${orders}`), ' were'] : [el('b', {}, `Order ${orders}`), ' was']);
+
 const ordinals = ['', 'first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth', 'ninth'];
 
 const ordinal = (n) => ordinals[n] ?? `${n}th`;
@@ -55,7 +57,7 @@ export function describe({ event, fields: f }) {
     case 'left': return ['calm', who(), ' left', Number(f.handed_back) ? ` and handed ${plural(f.handed_back, 'message')} back.` : ' with empty hands.'];
     case 'silent': return ['reap', who(), ' fell silent: no beat came before its lease was over.'];
     case 'reaped': return ['reap', by(), ' reaped ', who(), ': ', ...estate(f)];
-    case 'taken_over': return ['reap', order(f), ' was taken over by ', who(), `, ${duration(Number(f.after))} after the last beat of `, instance(f.from), '.'];
+    case 'taken_over': return ['reap', ...several(f.orders), ' taken over by ', who(), `, ${duration(Number(f.after))} after the last beat of `, instance(f.from), '.'];
     case 'retried': return ['delayed', order(f), ` failed at its ${ordinal(Number(f.deliveries))} delivery and will be tried again.`];
     case 'dead': return ['dead', order(f), ` became a dead letter: ${reasons[f.reason] ?? visible(f.reason ?? '')}.`];
     case 'reconciled': return ['reap', plural(f.messages, 'message'), ' that Redis had lost ', Number(f.messages) === 1 ? 'was' : 'were', ' put back by ', by(), '.'];

@@ -10,6 +10,7 @@ import { heldRows, showWorkers } from './workers.js';
 
 const rowsShown = 500; // of the orders in hand
 const lostAfter = 6000; // ms without a picture
+const restAfter = 60_000; // ms in which nobody sees the page
 
 const byId = (id) => document.getElementById(id);
 const section = (view) => document.querySelector(`main > [data-view="${view}"]`);
@@ -229,6 +230,20 @@ function connect() {
     }
   };
 }
+
+// Who is not seen asks for nothing: a browser keeps six connections to one worker at most.
+let rest;
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(rest);
+  if (document.hidden) {
+    rest = setTimeout(() => {
+      source?.close();
+      source = null;
+    }, restAfter);
+  } else if (!source && session.reading) {
+    connect();
+  }
+});
 
 setInterval(() => {
   if (!session.reading) return;

@@ -1,6 +1,7 @@
 // What happened between two pictures: which orders moved, and what nobody announces - that a
 // worker falls silent, and that somebody else takes over what it held.
 
+const gap = 5000; // ms between two pictures after which nobody knows how it came about
 const remembered = 90_000; // ms for which the story of a dead worker is told
 
 /** keyOf tells one order in hand from another. */
@@ -30,7 +31,7 @@ export class Story {
     for (const old of before.workers) this.compare(old, workers.get(old.instance), frame, { moves, told });
     for (const worker of frame.workers) this.claims(worker, known.get(worker.instance), before, { moves, told });
     this.unseen(before, frame, moves);
-    return { moves, told };
+    return { moves: now - Date.parse(before.at) < gap ? moves : [], told };
   }
 
   /** movesOf are those that events tell. */
@@ -88,6 +89,7 @@ export class Story {
   /** claims looks for what a worker has begun since. */
   claims(worker, old, before, { moves, told }) {
     const had = new Set((old?.orders ?? []).map(keyOf));
+    const taken = new Map(); // who held them to which orders
     for (const o of worker.orders) {
       if (had.has(keyOf(o))) continue;
       if (Date.parse(o.since) > Date.parse(before.at) - 1500) moves.push({ kind: 'claim', to: worker.instance });
@@ -96,9 +98,12 @@ export class Story {
       this.orphans.delete(keyOf(o));
       const fate = this.ghosts.get(orphan.from)?.orders.get(keyOf(o));
       if (fate) fate.by = worker.instance;
-      told.push(this.event('taken_over', o.since, {
-        order_id: String(o.order_id || ''), instance: worker.instance, from: orphan.from,
-        after: String(Date.parse(o.since) - Date.parse(orphan.beat)),
+      taken.set(orphan.from, [...(taken.get(orphan.from) ?? []), { ...o, beat: orphan.beat }]);
+    }
+    for (const [from, orders] of taken) {
+      told.push(this.event('taken_over', orders.at(-1).since, {
+        orders: orders.map((o) => o.order_id || '?').sort((a, b) => a - b).join(', '), instance: worker.instance, from,
+        after: String(Date.parse(orders[0].since) - Date.parse(orders[0].beat)),
       }));
     }
   }
