@@ -160,7 +160,7 @@ export class Dead extends List {
     const name = l.order_id ? `order ${l.order_id}` : `letter ${l.id}`;
     const box = el('input', { type: 'checkbox', 'aria-label': `Choose ${name}`, onchange: () => this.choose([l], box.checked) });
     return row(this.columns, box,
-      el('span', {}, el('time', { datetime: l.at }, clock(l.at)), el('small', {}, el('code', {}, l.id))),
+      el('span', {}, el('time', { datetime: l.at }, clock(l.at)), el('small', { class: 'whole' }, el('code', {}, l.id))),
       el('span', {}, orderCell(l), el('small', {}, el('code', {}, visible(l.correlation_id)))),
       el('span', { class: 'why' }, el('b', {}, visible(l.reason)), el('span', {}, visible(l.error)), el('small', {}, `${plural(l.deliveries, 'delivery', 'deliveries')}, last at `, instance(l.instance || '?'))),
       payload(l.payload ?? '', l.bytes, (pre, note) => this.more(l, pre, note)),
