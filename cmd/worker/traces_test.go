@@ -380,10 +380,10 @@ func TestWorker_tracesToABusyCollector(t *testing.T) {
 	w := s.start(c.settings("OTEL_EXPORTER_OTLP_COMPRESSION=gzip")...)
 	s.awaitFulfilled(10 * time.Second)
 	c.lived(s, w, c.awaitOrder(id), id)
-	if c.header.Get("Content-Encoding") != "gzip" || c.busy >= 0 {
-		t.Errorf("the collector gets %v, and was busy %t", c.header, c.busy < 0)
-	}
 	s.settled(w)
+	if c.header.Get("Content-Encoding") != "gzip" || c.busy >= 0 {
+		t.Errorf("the collector gets %v, and was busy: %t", c.header, c.busy < 0)
+	}
 	if lines := w.log("traces are incomplete"); len(lines) > 0 {
 		t.Errorf("the log says %+v of traces that are complete", lines)
 	}

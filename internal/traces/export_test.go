@@ -276,7 +276,8 @@ func TestRejected_readsOnlyWhatIsThere(t *testing.T) {
 		"\x12\x01a\x0a\x02\x08\x03": 3, // after a field that nobody knows
 		"\x0a\x02\x08":              0, // cut off
 		"\x0a\xff\xff\xff\xff\x0f":  0, // longer than it is
-		"\x08\x03":                  0, // a number in the wrong place
+		"\x08\x02\x08\x03":          0, // a number in its place
+		"\xff":                      0,
 		"<html>no</html>":           0,
 		`{"partialSuccess":{}}`:     0,
 	} {
