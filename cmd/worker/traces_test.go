@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"compress/gzip"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -16,7 +17,6 @@ import (
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/testenv"
 
-	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -32,6 +32,7 @@ type collector struct {
 	service  map[string]string
 	spans    []*span
 	requests int
+	busy     int // so many more requests are told to come again
 }
 
 // span is one that was exported.
@@ -47,15 +48,31 @@ func (s *span) trace() string  { return hex.EncodeToString(s.TraceId) }
 func newCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{T: t}
-	c.url = serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		var request collectorpb.ExportTraceServiceRequest
-		if err := proto.Unmarshal(body, &request); err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+	c.url = serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if c.isBusy() {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		body := r.Body
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			body, _ = gzip.NewReader(body)
+		}
+		raw, _ := io.ReadAll(body)
+		var request tracepb.TracesData
+		if err := proto.Unmarshal(raw, &request); err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
 			t.Errorf("%s of %s to %s: %v", r.Method, r.Header.Get("Content-Type"), r.URL.Path, err)
 		}
 		c.keep(r.Header, &request)
 	})
 	return c
+}
+
+func (c *collector) isBusy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy--
+	return c.busy >= 0
 }
 
 // serveHTTP returns the URL of a server; it is not httptest's, which closes others' connections.
@@ -69,7 +86,7 @@ func serveHTTP(t *testing.T, h http.HandlerFunc) string {
 	return "http://" + l.Addr().String()
 }
 
-func (c *collector) keep(header http.Header, request *collectorpb.ExportTraceServiceRequest) {
+func (c *collector) keep(header http.Header, request *tracepb.TracesData) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
@@ -354,6 +371,24 @@ func (c *collector) ended(o *span, outcome, reason, says, want string) {
 	}
 }
 
+// What a busy collector did not take is sent again, and packed where that is asked for.
+func TestWorker_tracesToABusyCollector(t *testing.T) {
+	s := newSite(t)
+	c := newCollector(t)
+	c.busy = 1
+	id := s.order(1)[0]
+	w := s.start(c.settings("OTEL_EXPORTER_OTLP_COMPRESSION=gzip")...)
+	s.awaitFulfilled(10 * time.Second)
+	c.lived(s, w, c.awaitOrder(id), id)
+	s.settled(w)
+	if c.header.Get("Content-Encoding") != "gzip" || c.busy >= 0 {
+		t.Errorf("the collector gets %v, and was busy: %t", c.header, c.busy < 0)
+	}
+	if lines := w.log("traces are incomplete"); len(lines) > 0 {
+		t.Errorf("the log says %+v of traces that are complete", lines)
+	}
+}
+
 // A collector that is away costs no order anything, nor the stop, and the log says so once,
 // without the credentials that may stand in its address.
 func TestWorker_needsNoCollector(t *testing.T) {
@@ -434,7 +469,11 @@ func TestWorker_refusesTracesThatItCannotMake(t *testing.T) {
 		"OTEL_TRACES_EXPORTER: it takes otlp or none":                      {endpoint, "OTEL_TRACES_EXPORTER=console"},
 		"OTEL_EXPORTER_OTLP_ENDPOINT: it takes an http:// or https:// URL": {"OTEL_EXPORTER_OTLP_ENDPOINT=canary:4317"},
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: it takes no credentials":      {endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://u:canary@127.0.0.1:1"},
-		"OTEL_RESOURCE_ATTRIBUTES: ":                                       {endpoint, "OTEL_RESOURCE_ATTRIBUTES=nothing"},
+		"OTEL_EXPORTER_OTLP_HEADERS: it takes key=value":                   {endpoint, "OTEL_EXPORTER_OTLP_HEADERS=canary"},
+		"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: it takes milliseconds":         {endpoint, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=canary"},
+		"OTEL_EXPORTER_OTLP_COMPRESSION: it takes gzip or none":            {endpoint, "OTEL_EXPORTER_OTLP_COMPRESSION=canary"},
+		"OTEL_EXPORTER_OTLP_CERTIFICATE: it takes a file":                  {endpoint, "OTEL_EXPORTER_OTLP_CERTIFICATE=/canary"},
+		"OTEL_RESOURCE_ATTRIBUTES: it takes key=value":                     {endpoint, "OTEL_RESOURCE_ATTRIBUTES=canary"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -443,7 +482,7 @@ func TestWorker_refusesTracesThatItCannotMake(t *testing.T) {
 			if code := w.exit(10 * time.Second); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			if lines := w.log("stopped"); len(lines) != 1 || lines[0].Level != "error" || !strings.Contains(lines[0].Error, name) {
+			if lines := w.log("stopped by an error"); len(lines) != 1 || lines[0].Level != "error" || !strings.Contains(lines[0].Error, name) {
 				t.Errorf("it says %+v, want one error with %q", lines, name)
 			}
 			if strings.Contains(strings.Join(w.raw, "\n"), "canary") {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"regexp"
 	"slices"
@@ -240,6 +241,24 @@ func TestArchitecture(t *testing.T) {
 	}
 	for _, fault := range found {
 		t.Error(fault)
+	}
+}
+
+// What OpenTelemetry has beside its SDK brings gRPC, which is a third of the worker then.
+func TestArchitecture_linksNoGRPC(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../../cmd/worker").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"internal/traces") {
+		t.Fatalf("%d packages are linked, and not internal/traces", len(deps))
+	}
+	for _, dep := range deps {
+		if strings.HasPrefix(dep, "google.golang.org/grpc") {
+			t.Errorf("the worker links %s", dep)
+		}
 	}
 }
 

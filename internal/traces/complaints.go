@@ -31,8 +31,8 @@ func (c *complaints) Handle(err error) {
 	c.log.Warn("traces are incomplete", "error", withoutSecrets(err))
 }
 
-// quoted is what an error quotes: the collector's URL, and its answer.
-var quoted = regexp.MustCompile(`https?://[^\s"]+|\(?body: (?s:.*)`)
+// quoted is what an error quotes: what a collector that speaks no HTTP said, a proxy's URL.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"|https?://\S+`)
 
 // withoutSecrets is the error without what may hold credentials.
 func withoutSecrets(err error) error {
