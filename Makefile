@@ -40,7 +40,7 @@ build: ## Build bin/worker and bin/queuectl
 
 ##@ Every day
 .PHONY: test
-test: servers ## All tests, on real servers that they start themselves, with the race detector
+test: test-tools ## All tests, on real servers that they start themselves, with the race detector
 	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: check
@@ -59,6 +59,10 @@ fuzz: ## Look for a message that breaks the decoder, for half a minute
 servers: ## Install redis-server, postgresql and gcc from Debian's packages, if they are missing
 	@scripts/install-servers.sh
 
+.PHONY: test-tools
+test-tools: ## The same, with what only the tests need: promtool and Chromium
+	@scripts/install-servers.sh --tests
+
 .PHONY: fmt
 fmt: ## Fail if a file is not formatted
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
@@ -72,7 +76,7 @@ vet: ## Suspicious code, also under the build tags
 .PHONY: lint
 lint: ## golangci-lint; .golangci.yml says why each linter is on
 	$(GO) tool -modfile=.ci/tools.mod golangci-lint run ./...
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh; else echo 'shellcheck is not installed: scripts not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh scripts/queue.bash; else echo 'shellcheck is not installed: scripts not checked'; fi
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in what is called, where their database can be reached

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the benchmark need on Debian or Ubuntu: the
-# servers that they start for themselves, redis-server and PostgreSQL, and a C compiler
-# for the race detector. Does nothing where they are there already. Starts no system
+# servers that they start for themselves, redis-server and PostgreSQL, and a C compiler for
+# the race detector. With --tests also what only the tests need: Chromium, and promtool,
+# which comes with Prometheus. Does nothing where they are there already. Starts no system
 # service.
 set -euo pipefail
 
@@ -18,8 +19,12 @@ packages=()
 have redis-server || packages+=(redis-server)
 have_initdb || packages+=(postgresql)
 have gcc || packages+=(gcc libc6-dev)
+if [ "${1:-}" = --tests ]; then
+  have promtool || packages+=(prometheus)
+  have chromium || have google-chrome || packages+=(chromium)
+fi
 if [ "${#packages[@]}" -eq 0 ]; then
-  echo "redis-server, PostgreSQL and a C compiler are installed"
+  echo "all that is needed is installed"
   exit 0
 fi
 

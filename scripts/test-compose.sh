@@ -6,12 +6,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-unset COMPOSE_FILE COMPOSE_PROFILES QUEUE_NAME
+unset COMPOSE_FILE COMPOSE_PROFILES QUEUE_NAME REDIS_URL
 export COMPOSE_PROJECT_NAME=fulfillment-test-$$ VERSION=test-$$ COMPOSE_PROGRESS=quiet
 export PROCESSING_MIN=1s PROCESSING_MAX=2s LEASE_TTL=5s SHUTDOWN_TIMEOUT=8s
 image=fulfillment-worker:$VERSION
 image_limit=15000000 # bytes, compressed
 queue='{fulfillment_queue}' # as the other keys spell it
+export REDIS_CLI='docker compose exec -T redis redis-cli' # for the scripts beside this one
 
 say() { printf '%4ds  %s\n' "$SECONDS" "$*"; }
 fail() {
@@ -67,12 +68,23 @@ in_hand() {
 busy() { (($(in_hand "$1") > 0)); }
 all_fulfilled() { [[ $(sql "SELECT count(*) FROM orders WHERE status = 'fulfilled'") == "$total" ]]; }
 
+# buried ID: there is a dead letter for what is no message, and it is another one.
+buried() {
+  local letter
+  letter=$(scripts/dead.sh --limit 1)
+  [[ $letter == *' malformed '* && $letter != "$1 "* ]]
+}
+
 # events_of CONTAINER: the names of what happened to the worker in it.
 events_of() {
   redis --raw XRANGE "$queue:events" - + |
     awk -v host="${1:0:12}" 'was == "event" { event = $0 }
       was == "instance" && index($0, host) == 1 { print event }
       { was = $0 }'
+}
+shows_three() { # a worker, by its index
+  curl --silent --fail "http://$(docker compose port --index "$1" worker 8080)/metrics" |
+    grep -x 'fulfillment_queue_workers{state="alive"} 3' >/dev/null
 }
 reaped() { events_of "$1" | grep -qx reaped; }
 
@@ -88,6 +100,7 @@ settle() {
   say "all $total orders are fulfilled, each once; verify finds no fault"
 }
 
+docker compose --profile '*' config --quiet || fail 'compose.yaml is wrong'
 say 'building the image'
 docker compose build worker
 size=$(docker save "$image" | gzip | wc -c)
@@ -101,12 +114,15 @@ mapfile -t workers < <(docker compose ps --quiet worker)
 [[ ${#workers[@]} == 3 ]] || fail "${#workers[@]} workers run, not 3"
 for worker in "${workers[@]}"; do
   healthy "$worker" || fail "worker $worker is $(state "$worker" Health.Status)"
-  [[ $(docker exec "$worker" id -u) == 65532 ]] || fail "worker $worker runs as another user"
+  [[ $(docker top "$worker" -o uid | tail -n 1 | tr -d ' ') == 65532 ]] || fail "worker $worker runs as another user"
 done
 rights=$(sql "SELECT has_table_privilege('fulfillment_worker', 'orders', 'INSERT, DELETE, TRUNCATE')
   OR has_column_privilege('fulfillment_worker', 'orders', 'quantity', 'UPDATE')")
 [[ $rights == f ]] || fail 'the role of the workers may do more than it needs'
-say 'three workers are healthy'
+seen=$(scripts/workers.sh) || fail "workers.sh: exit $?"
+[[ $seen == *'workers: 3 alive' ]] || fail "workers.sh shows: $seen"
+for n in 1 2 3; do await 10 "the metrics of worker $n show three" shows_three "$n"; done
+say 'three workers are healthy, and each shows all three in its metrics'
 
 # Every step of every order, kept where the workers' role cannot reach it.
 sql "CREATE TABLE audit (id int, was text, status text);
@@ -116,7 +132,7 @@ sql "CREATE TABLE audit (id int, was text, status text);
 
 enqueue 60
 await 10 'the first worker takes orders' busy "${workers[0]}"
-seen=$(REDIS_CLI='docker compose exec -T redis redis-cli' scripts/inflight.sh) || fail "inflight.sh: exit $?"
+seen=$(scripts/inflight.sh) || fail "inflight.sh: exit $?"
 [[ $seen == *"${workers[0]:0:12}-"* ]] || fail 'inflight.sh does not show the first worker'
 docker kill --signal KILL "${workers[0]}" >/dev/null
 left=$(in_hand "${workers[0]}")
@@ -152,5 +168,13 @@ all_fulfilled && fail 'nothing was left to do: the stop met idle workers'
 docker compose up --detach --wait --wait-timeout 60 worker
 say 'started all three again'
 settle
+
+redis LPUSH fulfillment_queue rubbish >/dev/null
+await 10 'what is no message is a dead letter' buried none
+letter=$(scripts/dead.sh --limit 1)
+scripts/requeue.sh --yes "${letter%% *}" || fail "requeue.sh: exit $?"
+await 10 'the requeued letter is one again' buried "${letter%% *}"
+scripts/orphans.sh || fail "orphans.sh: exit $?"
+say 'a dead letter was requeued, and nobody has left messages behind'
 
 echo PASS

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -19,39 +20,75 @@ import (
 // answerWithin is how long a server may take to answer at all.
 const answerWithin = 4 * time.Second
 
-// backends are the two servers, both of which have answered.
+// backends are the servers that a command needs.
 type backends struct {
 	cfg config.Config
 	rdb redis.UniversalClient
-	db  *pgxpool.Pool
+	db  *pgxpool.Pool // nil where Redis is enough
 }
 
-// with connects, does the work and disconnects.
+// with connects to both servers, does the work and disconnects.
 func (p *program) with(ctx context.Context, work func(backends) error) error {
+	return p.withUnasked(ctx, func(b backends) error {
+		if err := b.ping(ctx); err != nil {
+			return err
+		}
+		return work(b)
+	})
+}
+
+// withUnasked does the work whether the servers answer or not.
+func (p *program) withUnasked(ctx context.Context, work func(backends) error) error {
+	return p.connected(func(b backends) error {
+		db, err := pgxpool.NewWithConfig(ctx, poolConfig(b.cfg))
+		if err != nil {
+			return fmt.Errorf("PostgreSQL: %w", err)
+		}
+		defer db.Close()
+		b.db = db
+		return work(b)
+	})
+}
+
+// withRedis does without PostgreSQL, which may be away.
+func (p *program) withRedis(ctx context.Context, work func(backends) error) error {
+	return p.connected(func(b backends) error {
+		if err := b.ping(ctx); err != nil {
+			return err
+		}
+		return work(b)
+	})
+}
+
+func (p *program) connected(work func(backends) error) error {
 	cfg, err := config.Load(p.getenv)
 	if err != nil {
 		return usageError{err}
 	}
-	db, err := pgxpool.NewWithConfig(ctx, poolConfig(cfg))
-	if err != nil {
-		return fmt.Errorf("PostgreSQL: %w", err)
-	}
-	defer db.Close()
 	rdb := redis.NewUniversalClient(redisOptions(cfg))
 	defer rdb.Close()
-
-	b := backends{cfg, rdb, db}
-	if err := b.ping(ctx); err != nil {
-		return err
-	}
-	return work(b)
+	return work(backends{cfg: cfg, rdb: rdb})
 }
 
 func (b backends) inspector() *inspect.Inspector {
 	return inspect.New(b.rdb, b.db, b.cfg.QueueName, b.cfg.LeaseTTL)
 }
 
-// ping asks both servers at once for any answer, and names each that gives none.
+// queue calls work with the queue as a worker of that name has it.
+func (b backends) queue(who string, work func(*queue.Queue) error) error {
+	rdb := queue.Dial(b.cfg.Redis(), 1, b.cfg.MaxMessageBytes)
+	defer rdb.Close()
+	return work(queue.New(rdb, queue.Config{
+		Name: b.cfg.QueueName, Worker: who, Version: version, Concurrency: 1, Lease: b.cfg.LeaseTTL,
+		MaxDeliveries: b.cfg.MaxDeliveries, RetryInitial: b.cfg.RetryInitial, RetryMax: b.cfg.RetryMax,
+		ShutdownTimeout: b.cfg.ShutdownTimeout, MaxMessageBytes: b.cfg.MaxMessageBytes,
+	}, silent))
+}
+
+// silent is for what says in a log what it returns, too.
+var silent = slog.New(slog.DiscardHandler)
+
+// ping asks the servers at once for any answer, and names each that gives none.
 func (b backends) ping(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -62,7 +99,9 @@ func (b backends) ping(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		fromPostgres = b.db.Ping(short)
+		if b.db != nil {
+			fromPostgres = b.db.Ping(short)
+		}
 		return nil
 	})
 	_ = g.Wait()

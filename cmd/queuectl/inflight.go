@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/order"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -68,12 +69,16 @@ func messageCells(m inspect.Message) table.Row {
 	if m.Age != nil {
 		work = "for " + short(m.Age.Duration())
 	}
-	status := harmless(string(m.Status))
-	if status == "" {
-		status = "no such order"
-	}
 	if m.Payload != "" {
 		return table.Row{"?", "", work, fmt.Sprint(m.Deliveries), "not a valid message: " + harmless(m.Payload)}
 	}
-	return table.Row{fmt.Sprint(m.OrderID), status, work, fmt.Sprint(m.Deliveries), harmless(m.CorrelationID)}
+	return table.Row{fmt.Sprint(m.OrderID), statusText(m.Status), work, fmt.Sprint(m.Deliveries), harmless(m.CorrelationID)}
+}
+
+// statusText is a status in PostgreSQL.
+func statusText(s order.Status) string {
+	if s == "" {
+		return "no such order"
+	}
+	return harmless(string(s))
 }

@@ -1,5 +1,5 @@
 // Command queuectl looks at a fulfillment queue and its orders, checks that none is
-// lost, and queues orders for trials.
+// lost, changes what a person must decide on, and queues orders for trials.
 //
 // It takes its settings from the same environment as the worker. It exits 0 when it
 // is done, 1 when it failed, 2 when it was called wrongly, and 3 when verify found a
@@ -8,9 +8,11 @@
 // # What callers may rely on
 //
 //   - What was asked for is on standard output, and nothing else is; with --json it
-//     is one JSON value on one line.
+//     is one JSON value on one line, and from watch one on each.
 //   - An error is one line on standard error that begins with "queuectl:" and holds
 //     no URL and no password.
+//   - What changes the queue's state asks on a terminal, or takes --yes; otherwise it
+//     changes nothing. Who it was stands in the queue's events.
 //   - Colours and progress bars are for terminals only.
 package main
 
@@ -38,7 +40,7 @@ func main() {
 	queue.RedirectLogs(slog.New(slog.DiscardHandler)) // what matters comes back as an error
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
 	stop()
 	os.Exit(code)
 }
@@ -59,6 +61,7 @@ type usageError struct{ error }
 
 // program is one run of queuectl.
 type program struct {
+	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
@@ -66,8 +69,8 @@ type program struct {
 	parsed bool // the command line made sense to cobra
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
-	p := &program{stdout: stdout, stderr: stderr, getenv: getenv}
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
 	root := p.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -109,7 +112,8 @@ func (p *program) rootCommand() *cobra.Command {
 		Long: `queuectl looks at a fulfillment queue in Redis and its orders in PostgreSQL.
 
 It takes its settings from the same environment as the worker: REDIS_URL,
-REDIS_MODE, QUEUE_NAME, DATABASE_URL or POSTGRES_*, and LEASE_TTL.
+REDIS_MODE, QUEUE_NAME, DATABASE_URL or POSTGRES_*, and where it does a worker's
+work LEASE_TTL, MAX_DELIVERIES, MAX_MESSAGE_BYTES and RECONCILE_AFTER.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verify found a fault.`,
 		Example: `  queuectl status
@@ -119,21 +123,26 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verify found a fault.`,
 		SuggestionsMinimumDistance: 2,
 		Args:                       noSuchCommand,
 		PersistentPreRun:           func(*cobra.Command, []string) { p.parsed = true },
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("no command given")}
-		},
+		RunE:                       noCommand,
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print one JSON value instead of text")
-	root.AddCommand(p.statusCommand(), p.inflightCommand(), p.verifyCommand(), p.enqueueCommand())
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.AddCommand(
+		p.statusCommand(), p.workersCommand(), p.inflightCommand(), p.delayedCommand(), p.deadCommand(), p.traceCommand(),
+		p.verifyCommand(), p.pauseCommand(), p.resumeCommand(), p.reapCommand(), p.reconcileCommand(), p.enqueueCommand(),
+		p.watchCommand(),
+	)
 	return root
 }
 
-func noSuchCommand(root *cobra.Command, args []string) error {
+func noCommand(*cobra.Command, []string) error { return usageError{errors.New("no command given")} }
+
+func noSuchCommand(parent *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	hint := ""
-	if similar := root.SuggestionsFor(args[0]); len(similar) > 0 {
+	if similar := parent.SuggestionsFor(args[0]); len(similar) > 0 {
 		hint = fmt.Sprintf("; did you mean %s?", strings.Join(similar, " or "))
 	}
 	return fmt.Errorf("unknown command %q%s", args[0], hint)

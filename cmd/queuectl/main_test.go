@@ -35,6 +35,8 @@ func TestScripts(t *testing.T) {
 	must(t, os.Symlink(self, filepath.Join(bin, "queuectl")))
 	scripts, err := filepath.Abs("../../scripts")
 	must(t, err)
+	lua, err := filepath.Abs("../../internal/queue/lua")
+	must(t, err)
 
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -45,15 +47,25 @@ func TestScripts(t *testing.T) {
 			env.Setenv("QUEUE_NAME", queue)
 			env.Setenv("DATABASE_URL", testenv.Database(tb))
 			env.Setenv("SCRIPTS", scripts)
+			env.Setenv("LUA", lua)
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector adds a second to each call
 			env.Values[theTest] = tb
+			env.Values[theTerminal] = new(*terminal)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"queued": queued,
 			"sql":    sql,
+
+			"onterminal": onTerminal,
+			"sees":       sees,
+			"types":      types,
+			"resizes":    resizes,
+			"terminates": terminates,
+			"ends":       ends,
+			"colourful":  colourful,
 		},
 		RequireUniqueNames: true,
 	})
@@ -113,7 +125,7 @@ func TestRun_silentServers(t *testing.T) {
 		"DATABASE_URL": "postgres://orders:canary@" + l.Addr().String() + "/orders?sslmode=disable",
 	}
 	var stdout, stderr strings.Builder
-	code := run(t.Context(), []string{"status"}, &stdout, &stderr, func(name string) string { return env[name] })
+	code := run(t.Context(), []string{"status"}, strings.NewReader(""), &stdout, &stderr, func(name string) string { return env[name] })
 	want := "queuectl: Redis: no answer in time; PostgreSQL: no answer in time\n"
 	if code != exitFailed || stdout.String() != "" || stderr.String() != want {
 		t.Errorf("it exits %d and says %q on standard error, want %d and %q", code, stderr.String(), exitFailed, want)

@@ -64,8 +64,9 @@ func (p *program) paint(c colour, text string) string {
 	return string(c) + text + "\x1b[0m"
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal reports whether a reader or writer is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -77,6 +78,11 @@ func harmless(text string) string {
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "…"
 	}
+	return printable(text)
+}
+
+// printable is a text, quoted if it holds what a terminal would obey.
+func printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return strconv.Quote(text)
 	}
@@ -92,6 +98,9 @@ func short(d time.Duration) string {
 		return d.Round(time.Second).String()
 	}
 }
+
+// clock is a time as people read it.
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // plural is "1 order" or "2 orders".
 func plural[N int | int64](n N, noun string) string {

@@ -117,6 +117,8 @@ type line struct {
 	Error         string
 	HandedBack    int `json:"handed_back"`
 	Delivery      int
+	TraceID       string `json:"trace_id"`
+	SpanID        string `json:"span_id"`
 }
 
 // start runs a worker with further settings; it is killed when the test ends.

@@ -57,4 +57,8 @@ Environment:
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", s.Name, s.Default, s.Doc)
 	}
 	_ = table.Flush()
+	fmt.Fprint(w, `
+Traces go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, over http/protobuf;
+OpenTelemetry's other OTEL_* variables hold, too.
+`)
 }

@@ -21,9 +21,11 @@ import (
 	"fulfillment-worker/internal/fulfil"
 	"fulfillment-worker/internal/httpd"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/reconcile"
+	"fulfillment-worker/internal/traces"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -112,13 +114,21 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	log = log.With("worker", cfg.WorkerID) // the logs of several are read together
 	queue.RedirectLogs(log)
+	figures := metrics.New(metrics.Worker{Version: version, Slots: cfg.Concurrency, Lease: cfg.LeaseTTL})
+	tracer, err := traces.New(service, version, log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close() // last, when what could end a trace has ended
 	rdb := queue.Dial(cfg.Redis(), cfg.Concurrency, cfg.MaxMessageBytes)
 	defer rdb.Close()
+	rdb.Measure(figures)
 	orders, err := db.New(cfg.Postgres(), cfg.OrderTimeout+cfg.LeaseTTL, log)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer orders.Close()
+	orders.Measure(figures)
 	q := queue.New(rdb, queue.Config{
 		Name:            cfg.QueueName,
 		Worker:          cfg.WorkerID,
@@ -130,9 +140,10 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		RetryMax:        cfg.RetryMax,
 		ShutdownTimeout: cfg.ShutdownTimeout,
 		MaxMessageBytes: cfg.MaxMessageBytes,
+		Metrics:         figures,
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
-	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log}
+	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Metrics: figures, Traces: tracer}
 	consumer.Prepare = fulfiller.Prepare
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {
@@ -158,7 +169,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 				"redis": func(ctx context.Context) error { return rdb.Durable(ctx, cfg.QueueName) },
 			},
 		}
-		group.Go(func() error { return health.Serve(serving, listener) })
+		figures.Hands(consumer.Hands)
+		figures.Checks(health.Passed)
+		group.Go(func() error { return serveHTTP(serving, listener, health, figures, cfg, log) })
 	}
 	if profiles != nil {
 		group.Go(func() error { return httpd.ServePprof(serving, profiles, log) })
@@ -172,7 +185,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		group.Go(func() error { return queue.NewReaper(q).Run(ctx) })
 		group.Go(func() error { return queue.NewPromoter(q).Run(ctx) })
 		if cfg.Reconciles() {
-			group.Go(func() error { return reconciler(cfg, orders, q, log).Run(ctx) })
+			group.Go(func() error { return reconciler(cfg, orders, q, log, figures).Run(ctx) })
 		}
 		return consumer.Consume(ctx, fulfiller.Handle)
 	})
@@ -225,9 +238,10 @@ func listen(addr string) (net.Listener, error) {
 	return httpd.Listen(addr)
 }
 
-func reconciler(cfg config.Config, orders *db.Orders, q *queue.Queue, log *slog.Logger) *reconcile.Reconciler {
+func reconciler(cfg config.Config, orders *db.Orders, q *queue.Queue, log *slog.Logger, figures *metrics.Metrics) *reconcile.Reconciler {
 	return &reconcile.Reconciler{
 		Orders: orders, Queue: q, Name: cfg.QueueName, Interval: cfg.ReconcileInterval, After: cfg.ReconcileAfter, Log: log,
+		Metrics: figures,
 	}
 }
 

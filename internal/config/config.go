@@ -3,7 +3,8 @@
 // # What callers may rely on
 //
 //   - [Settings] is the only list of variables: the parser reads it, the
-//     worker's -help prints it, and a test holds the README's table against it.
+//     worker's -help prints it, and a test holds the README's table against it. (What
+//     begins with OTEL_ is OpenTelemetry's, and read by internal/traces.)
 //   - What [Load] returns without an error is in range, and any combination of
 //     it starts; [Config.Warnings] says which are unwise.
 //   - A secret shows in no error and under no formatting verb.
@@ -59,9 +60,10 @@ type Config struct {
 	ReconcileInterval time.Duration // 0: never
 	ReconcileAfter    time.Duration // 0: never
 
-	HTTPAddr  string
-	PprofAddr string
-	LogLevel  slog.Level
+	HTTPAddr       string
+	DashboardToken Secret
+	PprofAddr      string
+	LogLevel       slog.Level
 
 	// functions, because a verb that does not fit would print what a pointer points to
 	postgres func() *pgxpool.Config
@@ -112,7 +114,8 @@ var Settings = []Setting{
 	{"RECONCILE_AFTER", "5m", "how long nobody must have touched such an order; `0` turns the looks off, too", "0, or 1s to 24h", durationOrOff(time.Second, day, func(c *Config) *time.Duration { return &c.ReconcileAfter })},
 	{"MAX_MESSAGE_BYTES", "65536", "a longer message is a dead letter, which no worker reads", "1024 to 536870912", between(1024, 512<<20, func(c *Config) *int { return &c.MaxMessageBytes })},
 
-	{"HTTP_ADDR", ":8080", "where `/healthz` and `/readyz` are; `off` for nowhere", "host:port, :port or off", address(func(c *Config) *string { return &c.HTTPAddr })},
+	{"HTTP_ADDR", ":8080", "where `/healthz`, `/readyz` and the live page are; `off` for nowhere", "host:port, :port or off", address(func(c *Config) *string { return &c.HTTPAddr })},
+	{"DASHBOARD_TOKEN", "", "opens the live page to other machines, and its actions to anybody", "16 characters or more", token(func(c *Config) *Secret { return &c.DashboardToken })},
 	{"PPROF_ADDR", "off", "where `/debug/pprof/` is, for whoever reaches it; better a loopback address", "host:port, :port or off", address(func(c *Config) *string { return &c.PprofAddr })},
 	{"LOG_LEVEL", "info", "the least level that is logged; `SIGUSR1` switches to `debug` and back", "debug, info, warn or error", level},
 }

@@ -114,6 +114,7 @@ func TestLoad_limits(t *testing.T) {
 		{"RECONCILE_AFTER", []string{"0", "1s", "24h"}, []string{"999ms", "24h0m1s", "-1s", "5"}},
 		{"MAX_MESSAGE_BYTES", []string{"1024", "536870912"}, []string{"0", "1023", "536870913", "64k"}},
 		{"HTTP_ADDR", []string{"off", ":0", ":65535", "127.0.0.1:80", "[::1]:80", "localhost:8080"}, []string{"8080", ":65536", ":-1", ":http", "a", "::1:80"}},
+		{"DASHBOARD_TOKEN", []string{"", "sixteen letters."}, []string{"fifteen letters", "x"}},
 		{"PPROF_ADDR", []string{"off", ":0", ":65535", "127.0.0.1:80", "[::1]:80", "localhost:8080"}, []string{"8080", ":65536", ":-1", ":http", "a", "::1:80"}},
 		{"LOG_LEVEL", []string{"debug", "info", "warn", "error"}, []string{"INFO", "warning", "0"}},
 	}

@@ -40,6 +40,8 @@ func TestLoad_hidesSecrets(t *testing.T) {
 		{"in FULFILLMENT_URL, with warnings", env{"FULFILLMENT_URL": "https://u:" + canary + "@h", "SHUTDOWN_TIMEOUT": "0"}, true},
 		{"in a FULFILLMENT_URL with a wrong escape", env{"FULFILLMENT_URL": "https://u:%zz" + canary + "@h"}, false},
 		{"in a FULFILLMENT_URL of another kind", env{"FULFILLMENT_URL": "ftp://u:" + canary + "@h"}, false},
+		{"in DASHBOARD_TOKEN", env{"DASHBOARD_TOKEN": canary + canary}, true},
+		{"in a DASHBOARD_TOKEN that is too short", env{"DASHBOARD_TOKEN": canary}, false},
 		{"in a queue's name by mistake", env{"QUEUE_NAME": "redis://u:" + canary + "@ä"}, false},
 		{"in an address by mistake", env{"HTTP_ADDR": "http://u:" + canary + "@h:1"}, false},
 		{"in a number by mistake", env{"POSTGRES_PORT": canary}, false},

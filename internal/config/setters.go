@@ -56,6 +56,17 @@ func secret(field func(*Config) *Secret) func(*Config, string) error {
 	}
 }
 
+// token takes what is too long to be guessed, or nothing.
+func token(field func(*Config) *Secret) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if v != "" && len(v) < 16 {
+			return errors.New("too short")
+		}
+		*field(c) = NewSecret(v)
+		return nil
+	}
+}
+
 // number takes 1 to most.
 func number(most int, field func(*Config) *int) func(*Config, string) error {
 	return between(1, most, field)

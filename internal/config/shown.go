@@ -18,6 +18,7 @@ var confidential = map[string]func(string) string{
 	"DATABASE_URL":      destination,
 	"REDIS_URL":         destinations,
 	"FULFILLMENT_URL":   destination,
+	"DASHBOARD_TOKEN":   hidden,
 }
 
 // Shown is every setting that [Load] found, in the order of [Settings], for the people who

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/outage"
 
@@ -46,6 +47,7 @@ const (
 type Orders struct {
 	pool      *pgxpool.Pool
 	log       *slog.Logger
+	metrics   *metrics.Metrics
 	abandoned time.Duration
 
 	claims, finishes, looks *step
@@ -73,11 +75,13 @@ func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Order
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "fulfillment-worker"
 	}
+	o := &Orders{log: log, abandoned: abandoned, frozenAfter: frozenAfter, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
+	cfg.ConnConfig.Tracer = meter{o}
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, errors.New("the pool's settings do not fit each other")
 	}
-	o := &Orders{pool: pool, log: log, abandoned: abandoned, frozenAfter: frozenAfter, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
+	o.pool = pool
 	o.claims, o.finishes, o.looks = o.newStep(claimSQL), o.newStep(finishSQL), o.newStep(lookSQL)
 	close(o.open)
 	return o, nil
@@ -98,21 +102,25 @@ func (o *Orders) Reach(ctx context.Context) error {
 	return outage.Ride(ctx, o.log, "reach the orders table", func() error {
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 		defer cancel()
-		if err := o.fit(attempt); err != nil {
+		err := o.fit(attempt)
+		o.metrics.Found(metrics.PostgresServer, err)
+		if err != nil {
 			return err // somebody may still be setting it up
 		}
 		return o.warnOfLoss(attempt)
 	})
 }
 
+const fitSQL = `
+	SELECT current_setting('transaction_read_only')::bool,
+		has_column_privilege('orders', 'status', 'UPDATE') AND has_column_privilege('orders', 'updated_at', 'UPDATE')
+	FROM (VALUES (1)) AS one LEFT JOIN orders ON false`
+
 // fit returns nil if orders can be read and updated now. It meets a lock on the whole
 // table, as each order would.
 func (o *Orders) fit(ctx context.Context) error {
 	var readOnly, enough bool
-	err := o.query(ctx, []any{&readOnly, &enough}, `
-		SELECT current_setting('transaction_read_only')::bool,
-			has_column_privilege('orders', 'status', 'UPDATE') AND has_column_privilege('orders', 'updated_at', 'UPDATE')
-		FROM (VALUES (1)) AS one LEFT JOIN orders ON false`)
+	err := o.query(ctx, []any{&readOnly, &enough}, fitSQL)
 	switch {
 	case sqlState(err) == insufficientPrivilege, err == nil && !enough:
 		return ErrRights
@@ -170,8 +178,10 @@ func (o *Orders) Watch(ctx context.Context) error {
 		case <-tick.C:
 		case <-o.suspicion:
 		}
+		o.metrics.Turned(metrics.Watch)
 		err := o.Ping(ctx)
 		if ctx.Err() == nil {
+			o.metrics.Found(metrics.PostgresServer, err)
 			o.setAway(ctx, err)
 		}
 	}

@@ -98,15 +98,18 @@ func (s *Stale) IDs(ctx context.Context, below int64) ([]int64, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
+// staleMessages reads what is known of those among some orders.
+const staleMessages = `
+	SELECT id::bigint, coalesce(product_id, 0)::bigint, coalesce(quantity, 0)::bigint, '', now(), '', ''
+	FROM orders WHERE ` + stale + ` AND id = ANY($2::bigint[]) ORDER BY id`
+
 // Messages are what should be queued for those of the orders that are still stale, the
-// oldest first, without a correlation id. A message that an order's row cannot fill is
-// invalid, and will be kept as such.
+// oldest first, without a correlation id or a trace. A message that an order's row cannot
+// fill is invalid, and will be kept as such.
 func (s *Stale) Messages(ctx context.Context, ids []int64) ([]order.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	rows, err := s.tx.Query(ctx, `
-		SELECT id::bigint, coalesce(product_id, 0)::bigint, coalesce(quantity, 0)::bigint, '', now()
-		FROM orders WHERE `+stale+` AND id = ANY($2::bigint[]) ORDER BY id`, s.after.Seconds(), ids)
+	rows, err := s.tx.Query(ctx, staleMessages, s.after.Seconds(), ids)
 	if err != nil {
 		return nil, fmt.Errorf("read stale orders: %w", err)
 	}

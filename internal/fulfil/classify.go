@@ -22,7 +22,9 @@ var rules = []struct {
 	{order.ErrInvalid, reject(queue.Invalid)},
 	{order.ErrRejected, reject(queue.Rejected)},
 	{order.ErrForeign, reject(queue.Rejected)},
-	{order.ErrUnknown, func(err error) error { return &queue.Failure{Err: err, Last: queue.UnknownOrder} }},
+	{order.ErrUnknown, func(err error) error {
+		return &queue.Failure{Err: err, Last: queue.UnknownOrder, Kind: "unknown_order"}
+	}},
 	{order.ErrSuperseded, func(err error) error { return queue.PutOff(copyWait, err) }},
 }
 
@@ -44,7 +46,10 @@ func classify(err error) error {
 	}
 	var later *order.TryLaterError
 	if errors.As(err, &later) {
-		return &queue.Failure{Err: err, After: later.After}
+		return &queue.Failure{Err: err, After: later.After, Kind: "try_later"}
+	}
+	if errors.Is(err, errTimeout) {
+		return &queue.Failure{Err: err, Kind: "timeout"}
 	}
 	return err
 }

@@ -28,8 +28,10 @@ import (
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
+	"fulfillment-worker/internal/traces"
 )
 
 // Work is what fulfilling an order means outside the orders table. Do returns nil
@@ -57,19 +59,21 @@ type Delivery interface {
 	Number() int
 }
 
-// Fulfiller fulfils the orders that messages ask for. All fields are required.
+// Fulfiller fulfils the orders that messages ask for. All fields but the last two are required.
 type Fulfiller struct {
 	Orders  Orders
 	Work    Work
 	Timeout time.Duration // of the work on one order
 	Log     *slog.Logger
+	Metrics *metrics.Metrics // nil: nothing is counted
+	Traces  *traces.Tracer   // nil: none are made
 }
 
 // Handle fulfils the order of one message. It is a [queue.Handler].
 func (f *Fulfiller) Handle(ctx context.Context, d *queue.Delivery) error {
 	r, prepared := d.Prepared.(*request)
 	if !prepared {
-		r = read(d, d.Payload)
+		r = f.open(d)
 	}
 	return classify(f.fulfil(ctx, d, r))
 }
@@ -79,7 +83,7 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
 	if r.err != nil {
 		return r.err
 	}
-	ctx = logger.WithOrder(ctx, m.OrderID, m.CorrelationID)
+	ctx = r.trace.Context(logger.WithOrder(ctx, m.OrderID, m.CorrelationID))
 
 	token, err := f.claim(ctx, d, r)
 	if err != nil {
@@ -88,16 +92,21 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
 	if !r.claimed() {
 		crash.At("row_claimed")
 	}
+	r.trace.Enter(traces.Start)
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
+	r.trace.Number(d.Number())
+	r.trace.Enter(traces.Work)
 	f.Log.InfoContext(ctx, "Processing order "+strconv.FormatInt(m.OrderID, 10), "delivery", d.Number())
+	f.Metrics.Begun(d.Number(), m.Queued, r.claimedAt)
 	start := time.Now()
-	if err := f.work(ctx, m); err != nil {
+	if err := f.work(ctx, r.trace.Pass(m)); err != nil {
 		return err
 	}
 	crash.At("worked")
-	return f.finish(ctx, m.OrderID, token, start)
+	r.trace.Enter(traces.Finish)
+	return f.finish(ctx, m, token, start)
 }
 
 // claim takes the order over from a former holder only where the queue knows that there is
@@ -119,6 +128,8 @@ func (f *Fulfiller) claim(ctx context.Context, d Delivery, r *request) (db.Token
 			return "", err
 		}
 		if token, err = f.Orders.Claim(ctx, id, inHand.Version); err == nil {
+			f.Metrics.TookOver()
+			r.trace.TakenOver()
 			f.Log.InfoContext(ctx, fmt.Sprintf("Order %d taken over from a former holder", id))
 		}
 	}
@@ -128,12 +139,14 @@ func (f *Fulfiller) firstClaim(ctx context.Context, r *request) (db.Token, error
 	if r.attempt != nil {
 		return f.Orders.GoOn(ctx, *r.attempt)
 	}
+	r.trace.Enter(traces.Row)
 	return f.Orders.Claim(ctx, r.message.OrderID, "")
 }
 
 // unclaimed turns a copy of a fulfilled order into success.
 func (f *Fulfiller) unclaimed(ctx context.Context, err error) error {
 	if errors.Is(err, order.ErrFulfilled) {
+		f.Metrics.Copy()
 		f.Log.InfoContext(ctx, "Order was fulfilled before, message dropped")
 		return nil
 	}
@@ -155,16 +168,19 @@ func (f *Fulfiller) work(ctx context.Context, m order.Message) error {
 
 // finish tries at least once, even if the worker was told to stop meanwhile: what is
 // done shall be known to be done.
-func (f *Fulfiller) finish(ctx context.Context, id int64, token db.Token, start time.Time) error {
+func (f *Fulfiller) finish(ctx context.Context, m order.Message, token db.Token, start time.Time) error {
 	took := time.Since(start)
-	err := f.Orders.Finish(ctx, id, token)
+	err := f.Orders.Finish(ctx, m.OrderID, token)
 	switch {
 	case err == nil:
-		f.Log.InfoContext(ctx, "Order "+strconv.FormatInt(id, 10)+" fulfilled", "processing_duration_ms", took.Milliseconds())
+		f.Metrics.Fulfilled(m.Queued, took)
+		f.Log.InfoContext(ctx, "Order "+strconv.FormatInt(m.OrderID, 10)+" fulfilled", "processing_duration_ms", took.Milliseconds())
 	case errors.Is(err, order.ErrFulfilled):
+		f.Metrics.Fenced()
 		f.Log.WarnContext(ctx, "Order was fulfilled by its new holder, nothing changed")
 		return nil
 	case errors.Is(err, order.ErrSuperseded):
+		f.Metrics.Fenced()
 		f.Log.WarnContext(ctx, "Order was taken over, nothing changed", "error", err)
 	}
 	return err

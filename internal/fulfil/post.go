@@ -16,9 +16,9 @@ import (
 )
 
 // Post is work done by an HTTP service: each order is sent there by POST as JSON, with
-// the headers Idempotency-Key and X-Correlation-ID. 2xx is done; 408, 425, 429 and 5xx
-// may pass, and Retry-After is honoured; any other answer refuses the order for good,
-// redirects included.
+// the headers Idempotency-Key and X-Correlation-ID and those of its trace. 2xx is done;
+// 408, 425, 429 and 5xx may pass, and Retry-After is honoured; any other answer refuses the
+// order for good, redirects included.
 type Post struct {
 	url       string // its credentials never show in an error
 	transport http.RoundTripper
@@ -51,6 +51,12 @@ func (p Post) Do(ctx context.Context, m order.Message) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", fmt.Sprintf("order-%d", m.OrderID))
 	req.Header.Set("X-Correlation-ID", headerValue(m.CorrelationID))
+	if m.Traceparent != "" {
+		req.Header.Set("Traceparent", m.Traceparent)
+	}
+	if m.Tracestate != "" {
+		req.Header.Set("Tracestate", m.Tracestate)
+	}
 	resp, err := p.transport.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("FULFILLMENT_URL does not answer: %w", withoutURL(err))

@@ -113,6 +113,26 @@ func TestPost_cleansTheCorrelationID(t *testing.T) {
 	}
 }
 
+func TestPost_passesTheTraceOn(t *testing.T) {
+	t.Parallel()
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, want := range [][2]string{{}, {parent, ""}, {parent, "shop=1"}} {
+		got := make(chan http.Header, 1)
+		url := serveHTTP(t, func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
+		m := message
+		m.Traceparent, m.Tracestate = want[0], want[1]
+		if err := post(t, url).Do(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		h := <-got
+		for i, name := range []string{"Traceparent", "Tracestate"} {
+			if values := h.Values(name); strings.Join(values, "|") != want[i] || (want[i] == "") != (len(values) == 0) {
+				t.Errorf("%s is %q, want %q", name, values, want[i])
+			}
+		}
+	}
+}
+
 func TestPost_judgesTheAnswer(t *testing.T) {
 	t.Parallel()
 	const done, refused, later = "done", "refused", "later"

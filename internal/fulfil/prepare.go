@@ -2,24 +2,35 @@ package fulfil
 
 import (
 	"context"
+	"time"
 
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
+	"fulfillment-worker/internal/traces"
 )
 
 // request is what a message asks for, and what was done about it already.
 type request struct {
-	message order.Message
-	err     error       // why it cannot be read
-	attempt *db.Attempt // to claim the order; nil: none
+	message   order.Message
+	err       error       // why it cannot be read
+	attempt   *db.Attempt // to claim the order; nil: none
+	claimedAt time.Time   // when the message was, or a moment later
+	trace     *traces.Order
+}
+
+// open reads the message of a delivery, and begins its trace.
+func (f *Fulfiller) open(d *queue.Delivery) *request {
+	r := read(d, d.Payload)
+	r.trace = f.Traces.Follow(d, r.message)
+	return r
 }
 
 func read(d Delivery, payload []byte) *request {
 	m, err := order.Decode(payload)
 	d.Concerns(m.OrderID, m.CorrelationID)
-	return &request{message: m, err: err}
+	return &request{message: m, err: err, claimedAt: time.Now()}
 }
 
 // claimed reports whether the preparation has claimed the order.
@@ -33,10 +44,11 @@ func (f *Fulfiller) Prepare(_ context.Context, all []*queue.Delivery) {
 	claims := make([]*queue.Delivery, 0, len(all))
 	twice := make(map[int64]bool, len(all))
 	for _, d := range all {
-		r := read(d, d.Payload)
+		r := f.open(d)
 		d.Prepared = r
 		if id := r.message.OrderID; r.err == nil && !twice[id] { // a copy comes too late in any case
 			twice[id] = true
+			r.trace.Enter(traces.Row)
 			ids, requests, claims = append(ids, id), append(requests, r), append(claims, d)
 		}
 	}
@@ -47,6 +59,7 @@ func (f *Fulfiller) Prepare(_ context.Context, all []*queue.Delivery) {
 	for i, attempt := range f.Orders.ClaimTogether(ids) {
 		if requests[i].attempt = &attempt; attempt.Claimed() {
 			crash.At("row_claimed")
+			requests[i].trace.Enter(traces.Start)
 			starts = append(starts, claims[i])
 		}
 	}

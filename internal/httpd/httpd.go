@@ -1,5 +1,5 @@
 // Package httpd serves what orchestrators ask: whether the worker lives and whether
-// it is ready.
+// it is ready; and its metrics.
 //
 // # What callers may rely on
 //
@@ -33,12 +33,15 @@ const (
 // A Check returns nil if what it looks at is well.
 type Check func(context.Context) error
 
-// Server answers GET /healthz and GET /readyz.
+// Server answers GET /healthz, GET /readyz and GET /metrics.
 type Server struct {
 	Alive  map[string]Check // for /healthz: what only a restart can cure
 	Ready  map[string]Check // for /readyz: what the worker needs from others
 	Unwise map[string]Check // for /readyz, too, but no reason not to be ready
+	Page   http.Handler     // for every other path; nil is none
 	Log    *slog.Logger     // gets what net/http has to say
+
+	Metrics http.Handler // nil: there are none
 }
 
 // Listen opens the address, so that a wrong one is known before anything else starts.
@@ -55,6 +58,7 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // a page's stream ends with it
 	}
 	stopped := make(chan struct{})
 	defer context.AfterFunc(ctx, func() {
@@ -74,6 +78,12 @@ func (s Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", answer(s.Alive, nil))
 	mux.Handle("GET /readyz", answer(s.Ready, s.Unwise))
+	if s.Page != nil {
+		mux.Handle("/", s.Page)
+	}
+	if s.Metrics != nil {
+		mux.Handle("GET /metrics", s.Metrics)
+	}
 	return mux
 }
 
@@ -90,33 +100,55 @@ func answer(checks, unwise map[string]Check) http.Handler {
 	})
 }
 
-// run runs the checks side by side and says what is wrong, in the order of the names.
-// A check that is deaf to its context is left behind.
-func run(ctx context.Context, checks map[string]Check) []string {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	results := map[string]chan error{}
-	for name, check := range checks {
-		result := make(chan error, 1)
-		results[name] = result
-		go func() { result <- check(ctx) }()
-	}
-	var wrong []string
-	for name, result := range results {
-		var err error
-		select {
-		case err = <-result:
-		case <-ctx.Done():
-			select { // it may have come while another was waited for
-			case err = <-result:
-			default:
-				err = errors.New("no answer in time")
-			}
+// Passed says of each check, by names such as "ready/redis", whether it is passed now.
+func (s Server) Passed(ctx context.Context) map[string]bool {
+	all := map[string]Check{}
+	for kind, checks := range map[string]map[string]Check{"alive": s.Alive, "ready": s.Ready, "wise": s.Unwise} {
+		for name, check := range checks {
+			all[kind+"/"+name] = check
 		}
+	}
+	passed := map[string]bool{}
+	for name, err := range results(ctx, all) {
+		passed[name] = err == nil
+	}
+	return passed
+}
+
+// run runs the checks and says what is wrong, in the order of the names.
+func run(ctx context.Context, checks map[string]Check) []string {
+	var wrong []string
+	for name, err := range results(ctx, checks) {
 		if err != nil {
 			wrong = append(wrong, name+": "+strings.Join(strings.Fields(err.Error()), " "))
 		}
 	}
 	slices.Sort(wrong)
 	return wrong
+}
+
+// results are those of the checks, which run side by side. A check that is deaf to its
+// context is left behind.
+func results(ctx context.Context, checks map[string]Check) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	awaited := map[string]chan error{}
+	for name, check := range checks {
+		result := make(chan error, 1)
+		awaited[name] = result
+		go func() { result <- check(ctx) }()
+	}
+	all := map[string]error{}
+	for name, result := range awaited {
+		select {
+		case all[name] = <-result:
+		case <-ctx.Done():
+			select { // it may have come while another was waited for
+			case all[name] = <-result:
+			default:
+				all[name] = errors.New("no answer in time")
+			}
+		}
+	}
+	return all
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -275,4 +276,30 @@ func within(t *testing.T, result <-chan error) error {
 		t.Fatal("after 10s: still no answer")
 		return nil
 	}
+}
+
+func TestServer_showsMetrics(t *testing.T) {
+	t.Parallel()
+	text := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x 1\n") })
+	if w := ask(Server{Metrics: text}, http.MethodGet, "/metrics"); w.Code != 200 || w.Body.String() != "x 1\n" {
+		t.Errorf("GET /metrics: %d %q", w.Code, w.Body)
+	}
+	if w := ask(Server{}, http.MethodGet, "/metrics"); w.Code != 404 {
+		t.Errorf("GET /metrics of a server that has none: %d, want 404", w.Code)
+	}
+}
+
+func TestServer_Passed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := Server{
+			Alive:  map[string]Check{"a": well},
+			Ready:  map[string]Check{"a": ill("away"), "b": hangs},
+			Unwise: map[string]Check{"a": ill("risky"), "b": well},
+		}
+		want := map[string]bool{"alive/a": true, "ready/a": false, "ready/b": false, "wise/a": false, "wise/b": true}
+		if got := s.Passed(t.Context()); !maps.Equal(got, want) {
+			t.Errorf("passed: %v, want %v", got, want)
+		}
+	})
 }

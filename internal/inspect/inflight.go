@@ -87,12 +87,9 @@ func describe(payload string) Message {
 // complete fills in what stands elsewhere. Digests has one entry per message, in
 // the order of the workers.
 func (i *Inspector) complete(ctx context.Context, workers []Worker, digests []string, ids []int64) error {
-	if len(digests) == 0 {
-		return nil
-	}
-	charged, err := i.rdb.HMGet(ctx, i.keys.Deliveries(), digests...).Result()
+	charged, err := i.charged(ctx, digests)
 	if err != nil {
-		return fmt.Errorf("read deliveries from Redis: %w", err)
+		return err
 	}
 	statuses, err := i.statuses(ctx, ids)
 	if err != nil {
@@ -102,11 +99,25 @@ func (i *Inspector) complete(ctx context.Context, workers []Worker, digests []st
 		for m := range workers[w].Messages {
 			message := &workers[w].Messages[m]
 			message.Status = statuses[message.OrderID]
-			if count, ok := charged[0].(string); ok {
-				message.Deliveries, _ = strconv.ParseInt(count, 10, 64) // what is no number was not charged
-			}
-			charged = charged[1:]
+			message.Deliveries, charged = charged[0], charged[1:]
 		}
 	}
 	return nil
+}
+
+// charged are the deliveries charged so far to the messages with these digests.
+func (i *Inspector) charged(ctx context.Context, digests []string) ([]int64, error) {
+	if len(digests) == 0 {
+		return nil, nil
+	}
+	found, err := i.rdb.HMGet(ctx, i.keys.Deliveries(), digests...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries from Redis: %w", err)
+	}
+	counts := make([]int64, len(found))
+	for n, count := range found {
+		text, _ := count.(string)                     // nil where nothing was charged
+		counts[n], _ = strconv.ParseInt(text, 10, 64) // what is no number was not charged
+	}
+	return counts, nil
 }

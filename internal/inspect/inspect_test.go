@@ -287,7 +287,7 @@ func TestReadOnly(t *testing.T) {
 
 	user := b.keys.Queue()
 	must(t, b.rdb.Do(t.Context(), "ACL", "SETUSER", user, "on", "nopass", "~"+b.keys.Queue(), "~"+strings.TrimSuffix(b.keys.Pattern(), "*")+"*",
-		"-@all", "+@read", "+@connection", "+multi", "+exec", "+time").Err())
+		"-@all", "+@read", "+@connection", "+multi", "+exec", "+time", "+eval_ro", "+evalsha_ro").Err())
 	t.Cleanup(func() { b.rdb.Do(context.WithoutCancel(t.Context()), "ACL", "DELUSER", user) })
 	options := *b.rdb.Options()
 	options.Username, options.Password = user, "any"
@@ -314,6 +314,17 @@ func TestReadOnly(t *testing.T) {
 	must(t, err)
 	if got, want := summary(v), "[lost 2], 3 orders, 2 messages, 0 dead, 0 leftovers"; got != want {
 		t.Errorf("Verify says %s, want %s", got, want)
+	}
+	instances, err := i.Instances(t.Context())
+	must(t, err)
+	delayed, _, err := i.Delayed(t.Context(), 0)
+	must(t, err)
+	letters, _, err := i.Letters(t.Context(), queue.Selection{}, 0)
+	must(t, err)
+	story, err := i.Trace(t.Context(), "1")
+	must(t, err)
+	if _, err := i.Paused(t.Context()); err != nil || len(instances) != 1 || len(delayed)+len(letters) > 0 || len(story.Messages) != 1 {
+		t.Errorf("%v; it says %+v, %+v, %+v and %+v", err, instances, delayed, letters, story)
 	}
 }
 
@@ -343,6 +354,13 @@ func TestCluster(t *testing.T) {
 	must(t, err)
 	if len(workers) != 1 || workers[0].Messages[0].CorrelationID != "c-1" {
 		t.Errorf("InFlight says %+v", workers)
+	}
+	story, err := b.Trace(t.Context(), "c-1")
+	must(t, err)
+	_, delayed, err := b.Delayed(t.Context(), 0)
+	must(t, err)
+	if len(story.Messages) != 1 || story.Messages[0].Instance != "w" || delayed != 0 {
+		t.Errorf("the story is %+v", story)
 	}
 }
 

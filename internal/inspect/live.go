@@ -29,6 +29,9 @@ type Frame struct {
 	// Overview is as of the last look that had an answer; its events are those that are new.
 	Overview
 
+	// Age is how long ago that look was.
+	Age Millis `json:"age_ms"`
+
 	// Error says why the last look had no answer; "" where it had.
 	Error string `json:"error"`
 
@@ -69,6 +72,8 @@ type Live struct {
 	mu       sync.Mutex
 	frame    Frame     // the last, without what is kept below
 	lookedAt time.Time // by this process's clock
+	asked    bool      // PostgreSQL, too: somebody watched
+	sawAt    time.Time // the same, of the last look that had an answer
 	events   []Event   // the latest, as many as an overview has
 	samples  []Sample
 	pulses   map[string]pulse // by instance
@@ -93,15 +98,27 @@ func NewLive(i *Inspector) *Live {
 // Run looks until ctx is done, and returns nil then.
 func (l *Live) Run(ctx context.Context) error {
 	for {
+		began := time.Now()
 		l.look(ctx)
-		pause := time.NewTimer(l.pause())
+		if !l.rest(ctx, began) {
+			return nil
+		}
+	}
+}
+
+// rest waits for the next look. However many come to watch, and how often, there is not
+// more than one a second. It returns false once ctx is done.
+func (l *Live) rest(ctx context.Context, began time.Time) bool {
+	pause := time.NewTimer(l.pause())
+	defer pause.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			pause.Stop()
-			return nil
+			return false
 		case <-pause.C:
+			return true
 		case <-l.wanted:
-			pause.Stop()
+			pause.Reset(lookEvery - time.Since(began))
 		}
 	}
 }
@@ -115,7 +132,7 @@ func (l *Live) pause() time.Duration {
 	return idleEvery
 }
 
-// Watch yields a frame at once if there was a look, and one after each look from then on.
+// Watch yields a frame after each look, the first of which is at once.
 // The first one's events and samples are all that are kept. It ends with ctx. Who is slow
 // gets fewer frames, with more in each.
 func (l *Live) Watch(ctx context.Context) iter.Seq[Frame] {
@@ -125,17 +142,17 @@ func (l *Live) Watch(ctx context.Context) iter.Seq[Frame] {
 		var lastEvent string
 		var lastSample time.Time
 		for {
-			f, turned := l.since(lastEvent, lastSample)
-			if !f.At.IsZero() || f.Error != "" {
+			f, complete, turned := l.since(lastEvent, lastSample)
+			if complete {
 				if !yield(f) {
 					return
 				}
-			}
-			if n := len(f.Events); n > 0 {
-				lastEvent = f.Events[n-1].ID
-			}
-			if n := len(f.Samples); n > 0 {
-				lastSample = f.Samples[n-1].At
+				if n := len(f.Events); n > 0 {
+					lastEvent = f.Events[n-1].ID
+				}
+				if n := len(f.Samples); n > 0 {
+					lastSample = f.Samples[n-1].At
+				}
 			}
 			select {
 			case <-ctx.Done():
@@ -162,12 +179,12 @@ func (l *Live) leave() {
 	l.watchers--
 }
 
-// since is the last frame with what is newer than an event and a sample, and the channel
-// that the next look closes.
-func (l *Live) since(event string, sample time.Time) (Frame, <-chan struct{}) {
+// since is the last frame with what is newer than an event and a sample, whether it has all
+// that a watcher is shown, and the channel that the next look closes.
+func (l *Live) since(event string, sample time.Time) (f Frame, complete bool, turned <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.frame
+	f = l.aged()
 	from := 1 + slices.IndexFunc(l.events, func(e Event) bool { return e.ID == event })
 	f.Events = append([]Event{}, l.events[from:]...)
 	f.Samples = []Sample{}
@@ -176,7 +193,7 @@ func (l *Live) since(event string, sample time.Time) (Frame, <-chan struct{}) {
 			f.Samples = append(f.Samples, s)
 		}
 	}
-	return f, l.turned
+	return f, l.asked || f.Error != "", l.turned
 }
 
 // Latest is a frame that is at most as old as the pause between two looks, without events
@@ -190,7 +207,15 @@ func (l *Live) Latest(ctx context.Context) Frame {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.frame
+	return l.aged()
+}
+
+func (l *Live) aged() Frame {
+	f := l.frame
+	if !l.sawAt.IsZero() {
+		f.Age = Millis(time.Since(l.sawAt))
+	}
+	return f
 }
 
 // look asks both servers and tells the watchers.
@@ -212,10 +237,11 @@ func (l *Live) look(ctx context.Context) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lookedAt = time.Now()
+	l.lookedAt, l.asked = time.Now(), watched
 	if err != nil {
 		l.frame.Error = err.Error()
 	} else {
+		l.sawAt = l.lookedAt
 		l.keep(o, postgresErr)
 	}
 	close(l.turned)

@@ -130,3 +130,38 @@ func TestLive_outlivesRedis(t *testing.T) {
 		t.Errorf("without Redis it sees %d messages, error %q; want the last picture, and why", f.Waiting, f.Error)
 	}
 }
+
+// A look that nobody watched does not ask PostgreSQL; a watcher is not shown its orders as
+// if there were none.
+func TestLive_showsAWatcherWhatPostgresSays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.enqueue(1)
+	b.join("a-1", lease)
+	b.begin("a-1", b.claim("a-1"), 1, time.Second)
+	l := running(t, b)
+	l.Latest(t.Context())
+	for f := range l.Watch(t.Context()) {
+		if got := f.Workers[0].Orders[0].Status; got != "pending" {
+			t.Errorf("the first frame has the order %q, want pending", got)
+		}
+		break
+	}
+}
+
+// However often somebody comes and goes, there is a look a second.
+func TestLive_looksOnceASecond(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	l := running(t, b)
+	began := time.Now()
+	for visits := 0; time.Since(began) < 2500*time.Millisecond; visits++ {
+		ctx, leave := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		for range l.Watch(ctx) {
+		}
+		leave()
+	}
+	if looks := testingLooks(l); looks > 4 {
+		t.Errorf("within %v there were %d looks", time.Since(began), looks)
+	}
+}

@@ -1,4 +1,4 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom,no-writes
 -- overview.lua: the whole queue at one instant, at a cost that does not grow with it.
 --
 -- KEYS[1]  queue       list    waiting messages, oldest right               (read)

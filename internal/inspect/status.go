@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -88,6 +89,15 @@ func oldestAge(tail []string, now time.Time) *Millis {
 		return nil
 	}
 	return millis(max(0, now.Sub(m.Queued))) // the publisher's clock may be ahead
+}
+
+// Paused says who keeps the workers from claiming; nil is nobody. It asks Redis alone.
+func (i *Inspector) Paused(ctx context.Context) (*Pause, error) {
+	text, err := i.rdb.Get(ctx, i.keys.Paused()).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("look into Redis: %w", err)
+	}
+	return readPause(text), nil
 }
 
 // readPause reads "<who> <when>"; who may hold blanks.

@@ -8,7 +8,8 @@
 //   - A warning or an error is out when it was logged, and with it all before it. Any
 //     other line is out then, too, or goes out with the next write, which is under way;
 //     [Flush] waits for that.
-//   - The correlation id and the order id come from the context.
+//   - The correlation id and the order id come from the context, and so do the ids of a
+//     trace, where there is one.
 //   - An attribute that JSON cannot hold is written as text; a line is never
 //     dropped for its content.
 //
@@ -113,6 +114,12 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		})
 		return true
 	})
+	if t := about.trace; t != nil {
+		l.key("trace_id")
+		l.json = appendText(l.json, t.id)
+		l.key("span_id")
+		l.json = appendText(l.json, t.span)
+	}
 	l.json = append(l.json, "}\n"...)
 	return h.out.write(l.json, r.Level >= slog.LevelWarn)
 }
@@ -177,7 +184,11 @@ type orderContext struct {
 	context.Context
 	orderID       int64
 	correlationID string
+	trace         *trace // nil: none
 }
+
+// trace are the ids of a trace and of a span in it.
+type trace struct{ id, span string }
 
 // Value returns the context itself for an orderKey.
 func (c *orderContext) Value(key any) any {
@@ -189,7 +200,14 @@ func (c *orderContext) Value(key any) any {
 
 // WithOrder returns a context whose log lines carry the order's ids.
 func WithOrder(ctx context.Context, orderID int64, correlationID string) context.Context {
-	return &orderContext{ctx, orderID, correlationID}
+	return &orderContext{ctx, orderID, correlationID, nil}
+}
+
+// WithTrace returns a context whose log lines carry the ids of a trace, too, and of a span
+// in it, behind everything else.
+func WithTrace(ctx context.Context, traceID, spanID string) context.Context {
+	about := orderOf(ctx)
+	return &orderContext{ctx, about.orderID, about.correlationID, &trace{traceID, spanID}}
 }
 
 // nobody's ids stand in lines about no order.

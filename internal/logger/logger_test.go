@@ -133,6 +133,19 @@ func TestLogger_writes(t *testing.T) {
 		})
 	}
 
+	t.Run("the ids of a trace, last", func(t *testing.T) {
+		t.Parallel()
+		got := logged(t, slog.LevelInfo, func(l *slog.Logger) {
+			l.With("a", 1).InfoContext(logger.WithTrace(order, "t-1", "s-1"), "m", "b", 2)
+			l.InfoContext(logger.WithTrace(context.Background(), "t-2", "s-2"), "m", "span_id", 3)
+		})
+		want := head("info", "m", "c-1") + `,"order_id":17,"a":1,"b":2,"trace_id":"t-1","span_id":"s-1"}` + "\n" +
+			head("info", "m", "") + `,"span_id":3,"trace_id":"t-2","field_span_id":"s-2"}` + "\n"
+		if got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
+	})
+
 	t.Run("the ids of the context", func(t *testing.T) {
 		t.Parallel()
 		got := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.With("a", 1).WarnContext(order, "m", "b", 2) })

@@ -29,10 +29,11 @@ const (
 	ChargeDeaths                         // a death is charged at all
 	ChargeTwinOnce                       // the reaper takes the note away with the charge
 	OwnNote                              // a delivery removes only the note that it made
-	ReapMark                             // the reaper, a hand-back, a retry and the reconciler
-	LeaveMark                            // each leave the mark
+	ReapMark                             // the reaper, a hand-back, a retry, the reconciler and
+	LeaveMark                            // who requeues a dead letter each leave the mark
 	RetryMark                            //
 	SurveyMark                           //
+	RequeueMark                          //
 	FrontOfQueue                         // what comes back goes to the front
 	PutOffFree                           // to wait for another holder is charged nothing
 	AckClears                            // what is kept about a message goes with it
@@ -75,6 +76,7 @@ var names = [...]string{
 	"LeaveMark",
 	"RetryMark",
 	"SurveyMark",
+	"RequeueMark",
 	"FrontOfQueue",
 	"PutOffFree",
 	"AckClears",

@@ -92,6 +92,18 @@ var themes = map[string]Config{
 		Orders: "ab", Processes: 2, Slots: 1, Max: 2, Refused: "b", Without: prompt,
 		May: Faults{Failures: 2, Lost: 1},
 	},
+	"a dead letter that is requeued": {
+		Orders: "ab", Processes: 2, Slots: 1, Max: 2, Without: prompt,
+		May: Faults{Failures: 2, Requeues: 1},
+	},
+	"a dead letter that is requeued, and a crash": {
+		Orders: "a", Processes: 2, Slots: 1, Max: 1, Without: prompt,
+		May: Faults{Failures: 1, Requeues: 2, Crashes: 1, Lost: 1},
+	},
+	"a dead letter that is requeued beside a copy": {
+		Orders: "a", Processes: 2, Slots: 1, Max: 2, Refused: "a",
+		May: Faults{Copies: 1, Requeues: 1, Failures: 1},
+	},
 	"an order that kills": {
 		Orders: "ab", Processes: 1, Slots: 2, Max: 2, Killers: "a", Reconcilers: 1, Without: prompt, Promises: FewDeaths,
 	},
@@ -181,6 +193,7 @@ func TestProtocol_hasNetsUnderNets(t *testing.T) {
 		{LeaveMark, Patience, "hand-backs"},
 		{RetryMark, Patience, "failures"},
 		{SurveyMark, Patience, "FLUSHALL and a crash"},
+		{RequeueMark, Patience, "a dead letter that is requeued"},
 	} {
 		t.Run(tt.fast.String(), func(t *testing.T) {
 			t.Parallel()
@@ -229,6 +242,7 @@ func TestProtocol_needsEachMechanism(t *testing.T) {
 		{LeaveMark, "hand-backs", "every order comes to its end"},
 		{RetryMark, "failures", "every order comes to its end"},
 		{SurveyMark, "FLUSHALL and a crash", "every order comes to its end"},
+		{RequeueMark, "a dead letter that is requeued", "every order comes to its end"},
 		{FrontOfQueue, "hand-backs in turn", "first in, first out"},
 		{PutOffFree, "copies", "only failures, and deaths during work, are charged"},
 		{AckClears, "failures", "every order comes to its end"},

@@ -226,6 +226,7 @@ type Faults struct {
 	Stops     uint8 // SIGTERM
 	Failures  uint8 // of an order's work
 	Copies    uint8 // the producer sends a message again
+	Requeues  uint8 // of a dead letter, by a person; which is no fault, but as seldom
 	Producers uint8 // die after INSERT
 	Flushes   uint8 // Redis forgets all
 	Rollbacks uint8 // Redis forgets its last few writes

@@ -59,6 +59,7 @@ var steps = []struct {
 	{does: "SIGTERM for worker", of: byWorker, make: (*world).stop, fault: func(f *Faults) *uint8 { return &f.Stops }},
 	{does: "THE WORK FAILS:", of: byDelivery, make: (*world).fail, fault: func(f *Faults) *uint8 { return &f.Failures }},
 	{does: "COPY: the producer queues again order", of: byOrder, make: (*world).pushAgain, fault: func(f *Faults) *uint8 { return &f.Copies }},
+	{does: "A PERSON REQUEUES message", of: byMessage, make: (*world).requeue, fault: func(f *Faults) *uint8 { return &f.Requeues }},
 	{does: "DEATH of the producer of order", of: byOrder, make: (*world).producerDies, fault: func(f *Faults) *uint8 { return &f.Producers }},
 	{does: "FLUSHALL", of: alone, make: (*world).flush, fault: func(f *Faults) *uint8 { return &f.Flushes }},
 	{does: "Redis's last save is now", of: alone, make: (*world).save, fault: func(f *Faults) *uint8 { return &f.Rollbacks }},
@@ -738,6 +739,22 @@ func (w *world) orphan(i int) bool {
 	if w.without(OrphanGate) {
 		at.Lease = good
 	}
+	return true
+}
+
+// ---- What a person does
+
+// requeue is requeue.lua: the message of a dead letter goes to the front of the queue, as if
+// it had never been delivered, and its order may be taken over.
+func (w *world) requeue(n int) bool {
+	m := messages[n]
+	if w.Redis.Dead.count(m) == 0 {
+		return false
+	}
+	w.Redis.Deliveries[m.index()] = 0
+	w.mark(m, RequeueMark)
+	w.giveBack(m)
+	w.Redis.Dead.remove(m)
 	return true
 }
 

@@ -60,7 +60,7 @@ func TestProtocol_isWhatTheWorkerDoes(t *testing.T) {
 		theme := Config{
 			Orders: "ab", Processes: 2, Slots: 1 + n%2, Max: 2, Refused: strings.Repeat("b", n/2%2),
 			May: Faults{
-				Crashes: 2, Freezes: 2, Lost: 3, Late: 2, Stops: 2, Failures: 3, Copies: 1, Producers: 1, Flushes: 1, Rollbacks: 1,
+				Crashes: 2, Freezes: 2, Lost: 3, Late: 2, Stops: 2, Failures: 3, Copies: 1, Requeues: 1, Producers: 1, Flushes: 1, Rollbacks: 1,
 			},
 		}
 		w.walk(&theme, theme.stroll(random, 60))
@@ -78,6 +78,7 @@ type outcome struct {
 	noted        bool // the work on the message, or a copy, had begun
 	queue, list  int  // by how many they grow
 	marks, notes int
+	charged      int
 	dead         int
 }
 
@@ -99,6 +100,9 @@ func outcomeOf(from, to State, step Step) outcome {
 		o.marks += sign * len(s.Redis.Redelivered.String())
 		o.notes += sign * len(at.Started.String())
 		o.dead += sign * s.Redis.Dead.len()
+		for _, n := range s.Redis.Deliveries {
+			o.charged += sign * int(n)
+		}
 	}
 	return o
 }
@@ -352,6 +356,10 @@ var reality = map[string]func(*twin, State, int){
 	"reap: worker":           func(w *twin, _ State, i int) { w.script("reap", i, args{"limit": 1}) },
 	"find an orphan: worker": func(w *twin, _ State, i int) { w.script("orphan", i, nil) },
 
+	"A PERSON REQUEUES message": func(w *twin, _ State, n int) {
+		w.script("requeue", 0, args{"by": "p", "id": w.letter(messages[n])})
+	},
+
 	"survey: there is no message of order": nothing,
 	"reconcile: message": func(w *twin, before State, k int) {
 		if m := before.Surveys[k]; w.Redis.Queue.count(m) > before.Redis.Queue.count(m) {
@@ -414,6 +422,19 @@ func (w *twin) claimRow(before State, n int, version string) {
 	}
 }
 
+// letter is the id of the newest dead letter that holds the message.
+func (w *twin) letter(m Message) string {
+	dead, err := w.rdb.XRevRange(w.Context(), w.keys.Dead(), "+", "-").Result()
+	must(w, err)
+	for _, letter := range dead {
+		if letter.Values["payload"] == payload(m) {
+			return letter.ID
+		}
+	}
+	w.Fatalf("there is no dead letter of %c", m)
+	return ""
+}
+
 func (w *twin) claim(_ State, i int) { w.script("claim", i, args{"limit": 1}) }
 
 func (w *twin) expire(_ State, i int) {
@@ -459,7 +480,7 @@ func (w *twin) script(name string, i int, with args) (numbers []int64) {
 	given := args{
 		"instance": w.names[i], "owner": w.names[i], "lease": hour, "max": int(w.Max), "reaper": "r", "longest": 1000,
 		"host": "h", "pid": 1, "version": "v", "concurrency": w.Slots, "correlation_id": "c", "reason": "r", "error": "e",
-		"started": 0, "share": 1000, "delay": hour, "first": hour, "least": 0, "jitter": 1,
+		"tally": "{}", "started": 0, "share": 1000, "delay": hour, "first": hour, "least": 0, "jitter": 1,
 	}
 	if name == "retry" {
 		given["longest"] = hour

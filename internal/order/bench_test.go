@@ -1,6 +1,7 @@
 package order_test
 
 import (
+	"strings"
 	"testing"
 
 	"fulfillment-worker/internal/order"
@@ -13,6 +14,7 @@ const ordinary = `{"order_id": 184467, "product_id": 3, "quantity": 2, ` +
 func BenchmarkDecode(b *testing.B) {
 	for _, bb := range []struct{ name, payload string }{
 		{"ordinary", ordinary},
+		{"trace", strings.Replace(ordinary, "}", `, "traceparent": "`+parent+`", "tracestate": "a=1"}`, 1)},
 		{"zone", valid(`, "timestamp": "2026-01-31T12:00:00.123456+00:00"`)},
 		{"unknown_fields", valid(`, "priority": "high", "tags": [1, null], "nested": {"order_id": "x"}`)},
 		{"escapes", valid(`, "correlation_id": "a\n\"\u00e9"`)},

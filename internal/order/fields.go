@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -15,6 +16,7 @@ type fields struct {
 	orderID, productID, quantity number
 	correlationID                text
 	queued                       time.Time
+	traceparent, tracestate      string
 }
 
 // thorough reads any payload there may be.
@@ -46,6 +48,10 @@ func (f *fields) set(name string, value []byte) {
 		f.correlationID = readText(value)
 	case "timestamp":
 		f.queued = parseTimestamp(readText(value).value)
+	case "traceparent":
+		f.traceparent = parseTraceparent(readText(value).value)
+	case "tracestate":
+		f.tracestate = readText(value).value
 	}
 }
 
@@ -137,4 +143,39 @@ func parseTimestamp(s string) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
+}
+
+// parseTraceparent returns the part of s that every version of W3C Trace Context has, or
+// nothing where s is no traceparent: none of its ids may be zero.
+func parseTraceparent(s string) string {
+	const shape = "00-00000000000000000000000000000000-0000000000000000-00" // version, trace, span, flags
+	const trace, span, flags = 3, 36, 53
+	if len(s) < len(shape) {
+		return ""
+	}
+	for i, c := range []byte(shape) {
+		if s[i] != c && (c == '-' || !isHex(s[i])) {
+			return ""
+		}
+	}
+	version, more := s[:2], s[len(shape):]
+	switch {
+	case version == "ff", more != "" && (version == "00" || more[0] != '-'),
+		s[trace:span] == shape[trace:span], s[span:flags] == shape[span:flags]:
+		return ""
+	}
+	return s[:len(shape)]
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
+
+// stateOfTrace is the tracestate, if it has a trace and may stand in a header as it is. A
+// longer one than all must pass on is left out: a server might refuse it, and the order.
+func (f *fields) stateOfTrace() string {
+	const most = 512
+	unfit := func(r rune) bool { return r < ' ' || r > '~' }
+	if f.traceparent == "" || len(f.tracestate) > most || strings.ContainsFunc(f.tracestate, unfit) {
+		return ""
+	}
+	return f.tracestate
 }

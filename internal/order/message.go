@@ -18,6 +18,11 @@ type Message struct {
 	// Queued is when the Order API says it queued the order; zero where its
 	// timestamp is absent or unreadable, for no order fails over that.
 	Queued time.Time
+
+	// Traceparent and Tracestate are the trace that the order belongs to, as W3C Trace
+	// Context has them in HTTP headers; empty where they are absent or not valid, for no
+	// order fails over that, either.
+	Traceparent, Tracestate string
 }
 
 // Encode writes the payload as the Order API does: one line, as Python's json.dumps and
@@ -50,7 +55,7 @@ func Decode(payload []byte) (Message, error) {
 			return Message{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 	}
-	m := Message{f.orderID.value, f.productID.value, f.quantity.value, f.correlationID.value, f.queued}
+	m := Message{f.orderID.value, f.productID.value, f.quantity.value, f.correlationID.value, f.queued, f.traceparent, f.stateOfTrace()}
 	if err := f.unreadable(); err != nil {
 		return m, fmt.Errorf("%w: %s", ErrMalformed, oneLine(err))
 	}

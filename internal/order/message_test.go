@@ -215,6 +215,53 @@ func TestTryLaterError_isTheFailureItself(t *testing.T) {
 	}
 }
 
+// parent is a traceparent as the specification has it.
+const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+func TestDecode_traceContext(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a=1,", 128) // 512 characters
+	tests := []struct{ name, json, parent, state string }{
+		{"none", `"correlation_id": "c"`, "", ""},
+		{"a trace", `"traceparent": "` + parent + `"`, parent, ""},
+		{"a trace with its state", `"traceparent": "` + parent + `", "tracestate": "a=1, b@c=2"`, parent, "a=1, b@c=2"},
+		{"the state first", `"tracestate": "a=1", "traceparent": "` + parent + `"`, parent, "a=1"},
+		{"a trace that escapes hide", `"traceparent": "\u0030` + parent[1:] + `"`, parent, ""},
+		{"a later version", `"traceparent": "cc` + parent[2:] + `"`, "cc" + parent[2:], ""},
+		{"more in a later version", `"traceparent": "cc` + parent[2:] + `-\u0000"`, "cc" + parent[2:], ""},
+		{"more than a later version may have", `"traceparent": "cc` + parent[2:] + `x"`, "", ""},
+		{"more in the first version", `"traceparent": "` + parent + `-00"`, "", ""},
+		{"the version that there is not", `"traceparent": "ff` + parent[2:] + `"`, "", ""},
+		{"an empty one", `"traceparent": ""`, "", ""},
+		{"one that is cut off", `"traceparent": "` + parent[:54] + `"`, "", ""},
+		{"a letter that is no figure", `"traceparent": "` + strings.Replace(parent, "4b", "4g", 1) + `"`, "", ""},
+		{"capitals", `"traceparent": "` + strings.ToUpper(parent) + `"`, "", ""},
+		{"another mark than a dash", `"traceparent": "` + strings.Replace(parent, "-", "_", 1) + `"`, "", ""},
+		{"a figure in place of a dash", `"traceparent": "` + strings.Replace(parent, "-", "0", 1) + `"`, "", ""},
+		{"no trace", `"traceparent": "00-` + strings.Repeat("0", 32) + parent[35:] + `"`, "", ""},
+		{"no span", `"traceparent": "` + parent[:36] + strings.Repeat("0", 16) + `-01"`, "", ""},
+		{"null", `"traceparent": null, "tracestate": null`, "", ""},
+		{"a number", `"traceparent": 5`, "", ""},
+		{"an object", `"traceparent": {"version": "00"}`, "", ""},
+		{"a state without a trace", `"tracestate": "a=1"`, "", ""},
+		{"a state that is a list", `"traceparent": "` + parent + `", "tracestate": ["a=1"]`, parent, ""},
+		{"a state that begins a header of its own", `"traceparent": "` + parent + `", "tracestate": "a=1\r\nX-Evil: 1"`, parent, ""},
+		{"a state in letters that no header may hold", `"traceparent": "` + parent + `", "tracestate": "a=ü"`, parent, ""},
+		{"a long state", `"traceparent": "` + parent + `", "tracestate": "` + long + `"`, parent, long},
+		{"one that is too long", `"traceparent": "` + parent + `", "tracestate": "` + long + `b"`, parent, ""},
+		{"of two traces the last counts", `"traceparent": "` + parent + `", "traceparent": "x"`, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, err := order.Decode([]byte(valid(", " + tt.json)))
+			if m.Traceparent != tt.parent || m.Tracestate != tt.state || err != nil {
+				t.Errorf("the trace is %q, %q, %v, want %q, %q", m.Traceparent, m.Tracestate, err, tt.parent, tt.state)
+			}
+		})
+	}
+}
+
 // check holds what Decode promises for one payload, whatever it is.
 func check(tb testing.TB, payload []byte) {
 	tb.Helper()
@@ -259,10 +306,30 @@ func understood(payload []byte) (m order.Message, reason error) {
 			m.Queued = t.UTC()
 		}
 	}
+	_ = json.Unmarshal(fields["traceparent"], &m.Traceparent)
+	if m.Traceparent = understoodTrace(m.Traceparent); m.Traceparent != "" {
+		_ = json.Unmarshal(fields["tracestate"], &m.Tracestate)
+		m.Tracestate = tracestate.FindString(m.Tracestate)
+	}
 	if reason == nil && (m.OrderID < 1 || m.ProductID < 1 || m.Quantity < 1) {
 		reason = order.ErrInvalid
 	}
 	return m, reason
+}
+
+var (
+	traceparent = regexp.MustCompile(`(?s)^(..-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2})(-.*)?$`)
+	version     = regexp.MustCompile(`^([0-9a-e][0-9a-f]|f[0-9a-e])-`)
+	tracestate  = regexp.MustCompile(`^[ -~]{0,512}$`)
+)
+
+func understoodTrace(s string) string {
+	found := traceparent.FindStringSubmatch(s)
+	if found == nil || !version.MatchString(s) || strings.HasPrefix(s, "00-") && found[4] != "" ||
+		strings.Trim(found[2], "0") == "" || strings.Trim(found[3], "0") == "" {
+		return ""
+	}
+	return found[1]
 }
 
 // encode is the message as the Order API writes it.
@@ -272,6 +339,9 @@ func encode(m order.Message) []byte {
 	}
 	if !m.Queued.IsZero() {
 		fields["timestamp"] = m.Queued.Format(time.RFC3339Nano)
+	}
+	if m.Traceparent != "" {
+		fields["traceparent"], fields["tracestate"] = m.Traceparent, m.Tracestate
 	}
 	payload, err := json.Marshal(fields)
 	if err != nil {
@@ -289,7 +359,7 @@ func TestDecode_survivesWhatIsNearlyAMessage(t *testing.T) {
 		"null", "true", "NaN", `"order_id"`, `"order_id": 0,`, `"\ud800"`, `"\u0000"`, nested(100), strings.Repeat("9", 400),
 	}
 	for range 5000 {
-		text := valid(`, "correlation_id": "c", "timestamp": "2026-01-31T12:00:00.123456", "more": [1, {"a": null}]`)
+		text := valid(`, "correlation_id": "c", "timestamp": "2026-01-31T12:00:00.123456", "traceparent": "` + parent + `", "tracestate": "a=1", "more": [1, {"a": null}]`)
 		for range 1 + random.IntN(4) { // some of it gives way to something else
 			from := random.IntN(len(text) + 1)
 			to := min(len(text), from+random.IntN(4))
@@ -339,7 +409,8 @@ func FuzzDecode(f *testing.F) {
 		strings.Repeat("[", 100000), "\ufeff" + valid(""), "\x00", " ", valid("") + "x", `{"order_id": 17.5}`, `{"order_id": 1e2}`,
 		`{"timestamp": "2026-01-31 2:00:00,5"}`, `{"timestamp":"2026-01-31T12:00:00\u002b01:00","correlation_id":"a<b>"}`,
 		`{"order_id":-0,"product_id":-01,"quantity":1}`, `{"order_id":1,"product_id":2,"quantity":3,}`, ` { "order_id" : 1 , "order_id" : "1" } `,
-		`{"ORDER_ID": 1, "order_id": null}`, "{\"order_id\": 1, \"\xff\": 2}", `{"timestamp": 5}`,
+		`{"ORDER_ID": 1, "order_id": null}`, `{"traceparent": "` + parent + `", "tracestate": "a=1"}`,
+		`{"tracestate": "<a>", "traceparent": "01` + parent[2:] + `-x"}`, "{\"order_id\": 1, \"\xff\": 2}", `{"timestamp": 5}`,
 	} {
 		f.Add([]byte(seed))
 	}

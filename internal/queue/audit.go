@@ -3,6 +3,9 @@ package queue
 import (
 	"context"
 	_ "embed"
+	"time"
+
+	"fulfillment-worker/internal/metrics"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -34,6 +37,7 @@ func (s *session) audit(ctx context.Context) {
 		}
 		return nil
 	})
+	s.cfg.Metrics.Found(metrics.RedisServer, err)
 	if err != nil {
 		s.log.DebugContext(ctx, "audit failed", "error", err)
 		return
@@ -87,6 +91,7 @@ func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
 	if err != nil {
 		return err
 	}
+	s.asked = time.Now()
 	for _, payload := range held { // newest first, so that the oldest released ends up in front
 		if known[payload] > 0 {
 			known[payload]--
@@ -94,6 +99,7 @@ func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
 		}
 		if s.takeSlots(1) == 1 {
 			s.log.WarnContext(ctx, "adopted a stray: the reply to its claim was lost", "digest", Digest([]byte(payload)))
+			s.cfg.Metrics.Adopted()
 			s.dispatch(s.delivery(l, payload))
 			continue
 		}
@@ -116,6 +122,7 @@ func (s *session) list(ctx context.Context, l *lane) ([]string, error) {
 	}
 	held, buried := texts(answer[0]), texts(answer[1])
 	for ; len(buried) > 0; buried = buried[2:] {
+		s.cfg.Metrics.Dead(string(TooLarge), 1)
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", buried[0], "reason", TooLarge, "error", buried[1])
 	}
 	return held, nil
@@ -132,5 +139,6 @@ func texts(array any) []string {
 
 func (s *session) putBack(ctx context.Context, l *lane, payload string) error {
 	s.log.WarnContext(ctx, "released a stray: the reply to its claim was lost, and no slot is free", "digest", Digest([]byte(payload)))
+	s.cfg.Metrics.Released()
 	return s.run(ctx, releaseScript, []string{l.key, s.keys.Queue()}, payload).Err()
 }

@@ -10,6 +10,7 @@ import (
 
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/groupcommit"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -29,7 +30,7 @@ type Handler func(context.Context, *Delivery) error
 const (
 	blockFor   = time.Second     // longest one BLMOVE waits; go-redis sends whole seconds
 	blockSlack = 2 * time.Second // how much later than that its answer may come
-	auditEvery = time.Second     // pause between two audits of the own list
+	auditEvery = time.Second / 2 // pause between two audits of the own list; with blockFor, well within two seconds
 )
 
 // Consumer claims messages and has them handled.
@@ -46,6 +47,7 @@ type Consumer struct {
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
 	done  chan struct{} // one token for each that is fulfilled, and not yet forgotten
+	hands atomic.Int64  // messages in hand
 
 	claimTurn, beatTurn turn
 	lastClaim           atomic.Pointer[error] // how it ended; nil: well
@@ -55,6 +57,8 @@ type Consumer struct {
 // returns is closed, which is how the rest of the program says that it can work.
 func NewConsumer(q *Queue, open func() <-chan struct{}) *Consumer {
 	c := &Consumer{Queue: q, open: open, slots: newTokens(q.cfg.Concurrency), done: make(chan struct{}, q.cfg.Concurrency)}
+	c.claimTurn.loop, c.claimTurn.metrics = metrics.Claim, q.cfg.Metrics
+	c.beatTurn.loop, c.beatTurn.metrics = metrics.Heartbeat, q.cfg.Metrics
 	return c
 }
 
@@ -113,7 +117,14 @@ func (c *Consumer) remember(err error) error {
 	} else {
 		c.lastClaim.Store(&err)
 	}
+	c.cfg.Metrics.Found(metrics.RedisServer, c.Claiming())
 	return err
+}
+
+// Hands are how many slots are busy, and how many messages are in hand.
+func (c *Consumer) Hands() (busy, inHand int) {
+	done, all := len(c.done), int(c.hands.Load())
+	return max(0, all-done), all
 }
 
 // Claiming returns nil unless Redis refused the last claim, or it failed.
@@ -192,6 +203,7 @@ func (s *session) claim(ctx context.Context) error {
 	}
 	l := emptiestFirst(s.lanes)[0]
 	payload, err := s.blockingMove(ctx, l)
+	s.asked = time.Now() // it may have waited for long
 	if err != nil {
 		s.freeSlots(1)
 		if errors.Is(err, redis.Nil) {
@@ -203,6 +215,7 @@ func (s *session) claim(ctx context.Context) error {
 		return s.failed(ctx, err)
 	}
 	crash.At("claimed")
+	s.cfg.Metrics.Claimed(1)
 	s.dispatch(s.delivery(l, payload))
 	s.plenty = true
 	return nil
@@ -239,12 +252,14 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	lanes := emptiestFirst(s.lanes)
+	s.asked = time.Now()
 	payloads, err := s.move(context.WithoutCancel(ctx), lanes, free)
 	s.plenty = len(payloads) > 0
 	if err != nil {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
 	}
+	s.cfg.Metrics.Claimed(len(payloads))
 	all := make([]*Delivery, len(payloads))
 	for i, payload := range payloads {
 		all[i] = s.delivery(lanes[i/laneLength], payload)

@@ -199,6 +199,7 @@ func TestConsumer_onACluster(t *testing.T) {
 	})
 	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{server.Addr()}, IsClusterMode: true}, b.cfg.Concurrency, b.cfg.MaxMessageBytes)
 	t.Cleanup(rdb.Close)
+	rdb.Measure(b.cfg.Metrics)
 	must(t, rdb.Usable(t.Context(), "orders"))
 	must(t, rdb.Fit(t.Context(), "orders"))
 	q := queue.New(rdb, b.cfg, silent())
@@ -221,5 +222,10 @@ func TestConsumer_onACluster(t *testing.T) {
 	testenv.Eventually(t, 20*time.Second, "all messages are handled, at their second delivery", func() bool { return done.count() == 21 })
 	if failed.count() != 20 {
 		t.Errorf("%d first deliveries, want 20: the dead worker's was charged", failed.count())
+	}
+	for _, command := range []string{"blmove", "start", "retry", "reap"} {
+		if b.counted(`fulfillment_redis_call_duration_seconds_count{command="`+command+`"}`) == 0 {
+			t.Errorf("no round trip of %s is measured", command)
+		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"fulfillment-worker/internal/metrics"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -36,6 +38,7 @@ func NewPromoter(q *Queue) *Promoter {
 func (p *Promoter) Run(ctx context.Context) error {
 	refused := false // the last turn was
 	for {
+		p.cfg.Metrics.Turned(metrics.Promote)
 		wait, err := p.once(ctx)
 		if err != nil {
 			if isReply(err) && !refused { // an outage others say
@@ -76,6 +79,7 @@ func (p *Promoter) once(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	moved, next := result[0], time.Duration(result[1])*time.Millisecond
+	p.cfg.Metrics.Promoted(int(moved))
 	if moved > 0 {
 		p.log.DebugContext(ctx, "promoted", "messages", moved)
 	}

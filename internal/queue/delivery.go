@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"strconv"
+	"time"
 
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/groupcommit"
@@ -33,6 +34,9 @@ type Delivery struct {
 	charged       int    // zero until Start has asked
 	started       int    // 1 once Start has noted it: the note is this delivery's to remove
 	released      bool   // its slot is
+
+	asked    time.Time // when its claim began
+	follower *follower // nil: nobody follows it
 }
 
 // Concerns says which order the message is about, for the dead letters, the events
@@ -43,7 +47,11 @@ func (d *Delivery) Concerns(orderID int64, correlationID string) {
 
 // context is that of the session's handlers, for the log lines about this message.
 func (d *Delivery) context() context.Context {
-	return logger.WithOrder(d.session.live, d.orderID, d.correlationID)
+	ctx := logger.WithOrder(d.session.live, d.orderID, d.correlationID)
+	if f := d.follower; f != nil {
+		ctx = logger.WithTrace(ctx, f.traceID, f.spanID)
+	}
+	return ctx
 }
 
 // order is the order's id as the scripts get it: empty where it is unknown.

@@ -25,7 +25,8 @@ const (
 // delivery takes a message in hand that is in that lane.
 func (s *session) delivery(l *lane, payload string) *Delivery {
 	l.take(payload)
-	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l}
+	s.hands.Add(1)
+	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l, asked: s.asked}
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
@@ -96,6 +97,7 @@ func (s *session) deliver(g gang) {
 	}
 	d := g.all[0]
 	err := s.safely(d)
+	d.handled(err)
 	if err == nil {
 		s.ack(d)
 		return
@@ -108,6 +110,8 @@ func (s *session) deliver(g gang) {
 func (s *session) letGo(d *Delivery) {
 	s.release(d)
 	d.lane.drop(d.payload)
+	s.hands.Add(-1)
+	d.tell()
 	s.handlers.Done()
 }
 

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/testenv"
 
@@ -54,7 +57,7 @@ func benchAt(t *testing.T, url, name string) *bench {
 	return &bench{T: t, rdb: testenv.RedisClient(t, url), keys: queue.NewKeys(name), url: url, cfg: queue.Config{
 		Name: name, Worker: "w", Version: "test", Concurrency: 4, Lease: time.Second, MaxDeliveries: 3,
 		RetryInitial: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond,
-		ShutdownTimeout: 2 * time.Second, MaxMessageBytes: 1000,
+		ShutdownTimeout: 2 * time.Second, MaxMessageBytes: 1000, Metrics: metrics.New(metrics.Worker{}),
 	}}
 }
 
@@ -116,6 +119,13 @@ func (b *bench) run(actor func(context.Context) error) {
 		cancel()
 		<-done
 	})
+}
+
+// counted is a metric of whoever works with the bench's settings.
+func (b *bench) counted(name string) float64 {
+	w := httptest.NewRecorder()
+	b.cfg.Metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+	return testenv.Samples(w.Body.String())[name]
 }
 
 // list is what a list holds, the next to be taken first.

@@ -39,10 +39,15 @@ const handOverTime = 700 * time.Millisecond
 
 // join registers the instance; it must not claim before.
 func (q *Queue) join(ctx context.Context, instance string) error {
-	return q.run(ctx, joinScript,
+	asked := time.Now()
+	now, err := q.run(ctx, joinScript,
 		[]string{q.keys.Workers(), q.keys.Worker(instance), q.keys.Events()},
 		instance, q.cfg.Lease.Milliseconds(), hostName(), os.Getpid(), q.cfg.Version, q.cfg.Concurrency,
-	).Err()
+	).Int64()
+	if err == nil {
+		q.cfg.Metrics.Renewed(asked, time.UnixMilli(now))
+	}
+	return err
 }
 
 // beat renews the lease. It returns ErrLeaseLost if there is none any more. Either client
@@ -51,13 +56,17 @@ func (q *Queue) beat(ctx context.Context, instance string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, min(q.cfg.Lease/3, handOverTime))
 	defer cancel()
 	for _, client := range []redis.UniversalClient{q.rdb.blocking, q.rdb.control} {
+		asked := time.Now()
 		var now int64
 		now, err = beatScript.Run(ctx, client,
 			[]string{q.keys.Workers(), q.keys.Worker(instance)},
-			instance, q.cfg.Lease.Milliseconds(),
+			instance, q.cfg.Lease.Milliseconds(), q.cfg.Metrics.Tally().String(),
 		).Int64()
 		if err == nil && now < 0 {
 			return ErrLeaseLost
+		}
+		if err == nil {
+			q.cfg.Metrics.Renewed(asked, time.UnixMilli(now))
 		}
 		if err == nil || isReply(err) {
 			return err
@@ -112,6 +121,7 @@ func (s *session) keepLease(ctx context.Context) {
 // lose ends a session that was presumed dead; the consumer joins anew.
 func (s *session) lose(ctx context.Context) {
 	if s.live.Err() == nil {
+		s.cfg.Metrics.LeaseLost()
 		s.log.WarnContext(ctx, "lease lost, joining anew")
 	}
 	s.end(ErrLeaseLost)

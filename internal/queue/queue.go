@@ -3,7 +3,8 @@
 // A message is in exactly one place at a time: the queue, the processing list of
 // the worker instance that claimed it, the delayed set, or the dead letters. Each
 // move is one atomic command or script. A worker holds a lease while it lives; when
-// the lease is over, any other worker's [Reaper] gives back what it held.
+// the lease is over, any other worker's [Reaper] gives back what it held. An [Operator]
+// changes the queue for people, a [Reader] reads it for those who look.
 //
 // # What callers may rely on
 //
@@ -34,10 +35,12 @@ import (
 	"os"
 	"time"
 
+	"fulfillment-worker/internal/metrics"
+
 	"github.com/redis/go-redis/v9"
 )
 
-// Config says how the actors of a queue behave. All fields are required.
+// Config says how the actors of a queue behave. All fields but the last are required.
 type Config struct {
 	Name            string        // of the queue; part of every key
 	Worker          string        // this worker's name; each start adds a suffix of its own
@@ -49,6 +52,7 @@ type Config struct {
 	RetryMax        time.Duration // longest wait before a retry
 	ShutdownTimeout time.Duration // how long handlers may go on once Consume's context is done
 	MaxMessageBytes int           // a longer message is a dead letter at once
+	Metrics         *metrics.Metrics
 }
 
 // Queue is one queue on one Redis, as the actors of this package share it: the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -50,6 +51,14 @@ type Reaper struct {
 	scanned time.Time // when orphans were last looked for
 }
 
+// Reaped is what was given back of one dead worker.
+type Reaped struct {
+	Instance string `json:"instance"`
+	Messages int    `json:"messages"` // that are back in the queue
+	Charged  int    `json:"charged"`  // of all, those on which it had begun to work
+	Dead     int    `json:"dead"`     // that became dead letters
+}
+
 // NewReaper returns a reaper of q.
 func NewReaper(q *Queue) *Reaper {
 	return &Reaper{Queue: q, log: q.log.With("actor", "reaper"), by: q.cfg.Worker}
@@ -62,6 +71,7 @@ func NewReaper(q *Queue) *Reaper {
 // outage every lease is over, and each living worker needs time for a beat.
 func (r *Reaper) Run(ctx context.Context) error {
 	for {
+		r.cfg.Metrics.Turned(metrics.Reap)
 		wait, err := r.once(ctx)
 		if err != nil {
 			r.failed(ctx, err)
@@ -70,6 +80,37 @@ func (r *Reaper) Run(ctx context.Context) error {
 		r.refused = err != nil && isReply(err)
 		if !sleep(ctx, wait) {
 			return nil
+		}
+	}
+}
+
+// Now reaps once whose lease is over, orphans included, and says what was given back. It
+// waits for the same spell of contact as Run, and so takes a lease at least.
+func (r *Reaper) Now(ctx context.Context) ([]Reaped, error) {
+	if err := r.inContact(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.registerOrphans(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.inContact(ctx); err != nil { // the search may have taken long
+		return nil, err
+	}
+	return r.reapAll(ctx)
+}
+
+// inContact looks at the registry until the spell of contact is long enough.
+func (r *Reaper) inContact(ctx context.Context) error {
+	for {
+		if _, err := r.look(ctx); err != nil {
+			return err
+		}
+		left := r.grace() - time.Since(r.contact)
+		if left <= 0 {
+			return nil
+		}
+		if !sleep(ctx, min(r.pause(), left)) {
+			return ctx.Err()
 		}
 	}
 }
@@ -135,7 +176,8 @@ func (r *Reaper) reapDue(ctx context.Context, first int64) (time.Duration, error
 	if left := time.UnixMilli(first).Sub(r.clock); left > 0 {
 		return min(r.pause(), left+time.Millisecond), nil
 	}
-	return reapEvery / 10, r.reapAll(ctx)
+	_, err := r.reapAll(ctx)
+	return reapEvery / 10, err
 }
 
 // pause is the longest between two looks: no refusal that is long enough to cost a living
@@ -173,25 +215,30 @@ func (r *Reaper) readClock(ctx context.Context, clock time.Time) {
 
 // reapAll reaps every instance whose lease is over. One that cannot be reaped does
 // not shield the others.
-func (r *Reaper) reapAll(ctx context.Context) error {
+func (r *Reaper) reapAll(ctx context.Context) ([]Reaped, error) {
 	instances, err := r.rdb.control.ZRangeArgs(ctx, redis.ZRangeArgs{
 		Key: r.keys.Workers(), Start: "-inf", Stop: r.clock.UnixMilli(), ByScore: true,
 	}).Result()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	all := []Reaped{}
 	var errs []error
 	for _, instance := range instances {
 		crash.At("reaping")
-		errs = append(errs, r.reap(ctx, instance))
+		one, err := r.reap(ctx, instance)
+		if one.Instance != "" {
+			all = append(all, one)
+		}
+		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return all, errors.Join(errs...)
 }
 
 // reap gives back what the instance held, in bounded steps. Any of them may be the
 // last of this process: the next reaper goes on from there.
-func (r *Reaper) reap(ctx context.Context, instance string) error {
-	messages, charged, dead := 0, 0, 0
+func (r *Reaper) reap(ctx context.Context, instance string) (one Reaped, err error) {
+	tooLong := 0
 	for {
 		result, err := r.run(ctx, reapScript,
 			append([]string{
@@ -201,16 +248,23 @@ func (r *Reaper) reap(ctx context.Context, instance string) error {
 			instance, reapLimit, r.cfg.MaxDeliveries, r.by, r.cfg.MaxMessageBytes,
 		).Int64Slice()
 		if err != nil {
-			return err
+			return one, err
 		}
 		if result[0] < 0 {
-			return nil // it lives, or somebody else has reaped it
+			return one, nil // it lives, or somebody else has reaped it
 		}
-		messages, charged, dead = messages+int(result[0]), charged+int(result[1]), dead+int(result[2])
+		one.Instance = instance
+		one.Messages += int(result[0])
+		one.Charged += int(result[1])
+		one.Dead += int(result[2])
+		tooLong += int(result[4])
 		if result[3] == 0 {
+			r.cfg.Metrics.Reaped(one.Messages, one.Charged)
+			r.cfg.Metrics.Dead(string(TooLarge), tooLong)
+			r.cfg.Metrics.Dead(string(Exhausted), one.Dead-tooLong)
 			r.log.WarnContext(ctx, "reaped a dead worker", "instance", instance,
-				"messages", messages, "charged", charged, "dead", dead)
-			return nil
+				"messages", one.Messages, "charged", one.Charged, "dead", one.Dead)
+			return one, nil
 		}
 		crash.At("reaped_some")
 	}

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -284,19 +285,19 @@ func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 	}
 	held := names("held", 3)
 	b.holding("late-1", -time.Millisecond, 0, held...)
-	if got, want := reap(), []int64{2, 0, 0, 1}; !slices.Equal(got, want) {
+	if got, want := reap(), []int64{2, 0, 0, 1, 0}; !slices.Equal(got, want) {
 		t.Errorf("the first step returns %v, want %v", got, want)
 	}
 	for name, keys := range map[string][]string{
 		"beat.lua":  {k.Workers(), k.Worker("late-1")},
 		"start.lua": {k.Workers(), k.Worker("late-1"), k.Deliveries(), k.Redelivered()},
 	} {
-		args := map[string][]any{"beat.lua": {"late-1", 60000}, "start.lua": {"late-1", "order:digest", "7 c"}}[name]
+		args := map[string][]any{"beat.lua": {"late-1", 60000, "{}"}, "start.lua": {"late-1", "order:digest", "7 c"}}[name]
 		if got, err := script(name, keys, args...).Result(); err != nil || strings.Trim(fmt.Sprint(got), "[]") != "-1" {
 			t.Errorf("%s returns %v, %v, want -1: it is condemned", name, got, err)
 		}
 	}
-	if got, want := reap(), []int64{1, 0, 0, 0}; !slices.Equal(got, want) {
+	if got, want := reap(), []int64{1, 0, 0, 0, 0}; !slices.Equal(got, want) {
 		t.Errorf("the second step returns %v, want %v", got, want)
 	}
 	if got := b.list(k.Queue()); !slices.Equal(got, held) {
@@ -366,5 +367,54 @@ func TestReaper_chargesOneOfTwoCopies(t *testing.T) {
 	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
 	if got := b.charged("twin"); got != 1 {
 		t.Errorf("charged %d deliveries, want 1", got)
+	}
+}
+
+func TestReaper_nowEndsWithItsContext(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease = time.Minute
+	b.holding("gone-1", -time.Millisecond, 1, "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	reaped, err := queue.NewReaper(b.queue(b.url, silent())).Now(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || len(reaped) > 0 || time.Since(begin) > 10*time.Second {
+		t.Errorf("after %v it has reaped %v, %v; want nobody, and the context's error", time.Since(begin), reaped, err)
+	}
+}
+
+// For once, on behalf of a person: whose lease is over is reaped, orphans included, but only
+// after a lease of contact; who lives keeps what he has.
+func TestReaper_now(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease, b.cfg.Worker = 4*time.Second, "Operator"
+	b.holding("gone-1", -time.Millisecond, 1, "a", "b")
+	b.holding("lives-1", time.Hour, 1, "c")
+	b.holding("late-1", -time.Millisecond, 1, "d") // it beats in time
+	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("orphan-1"), "e").Err())
+	b.run(func(ctx context.Context) error {
+		<-time.After(time.Second)
+		return b.rdb.ZAdd(ctx, b.keys.Workers(), redis.Z{Score: 9e15, Member: "late-1"}).Err()
+	})
+	begin := time.Now()
+	reaped, err := queue.NewReaper(b.queue(b.url, silent())).Now(t.Context())
+	must(t, err)
+	if took := time.Since(begin); took < b.cfg.Lease {
+		t.Errorf("it took %v, want a lease at least", took)
+	}
+	slices.SortFunc(reaped, func(a, b queue.Reaped) int { return strings.Compare(a.Instance, b.Instance) })
+	want := []queue.Reaped{{"gone-1", 2, 1, 0}, {"orphan-1", 1, 0, 0}}
+	if !slices.Equal(reaped, want) {
+		t.Errorf("reaped: %v, want %v", reaped, want)
+	}
+	if got := b.instances(); !slices.Equal(got, []string{"late-1", "lives-1"}) && !slices.Equal(got, []string{"lives-1", "late-1"}) {
+		t.Errorf("registered are %v, want those that live", got)
+	}
+	if by := b.lastEvent()["by"]; by != "Operator" {
+		t.Errorf("it was %v, want Operator", by)
+	}
+	reaped, err = queue.NewReaper(b.queue(b.url, silent())).Now(t.Context())
+	if must(t, err); reaped == nil || len(reaped) > 0 {
+		t.Errorf("the second time it reaps %v, want nobody", reaped)
 	}
 }

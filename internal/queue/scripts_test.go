@@ -49,8 +49,8 @@ var (
 func headerFaults(name, source string) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	lines := strings.Split(source, "\n")
-	onlyReads := lines[0] == "#!lua flags=no-writes" // Redis sees to it
-	if lines[0] != "#!lua flags=allow-oom" && !onlyReads {
+	flags, readOnly := strings.CutSuffix(lines[0], ",no-writes")
+	if flags != "#!lua flags=allow-oom" {
 		fault("the first line is %q, want #!lua flags=allow-oom: a full Redis must still let go of messages", lines[0])
 	}
 	lines = lines[1:]
@@ -87,6 +87,9 @@ func headerFaults(name, source string) (faults []string) {
 		}
 		if (kind == "KEYS") != keyUse.MatchString(meaning) {
 			fault("%s[%s]: what is done to a key, and only to a key, stands at the end in brackets", kind, number)
+		}
+		if kind == "KEYS" && readOnly && !strings.HasSuffix(meaning, "(read)") {
+			fault("%s[%s] is changed by a script that says it changes nothing", kind, number)
 		}
 		if !regexp.MustCompile(`\b`+variable+`\b`).MatchString(body) && variable != "error" {
 			fault("%s[%s] is called %s, and nothing in the body is", kind, number, variable)
@@ -146,6 +149,7 @@ func TestScriptHeaders_seesWhatIsWrong(t *testing.T) {
 		{"nothing", "", "", ""},
 		{"no flags", "#!lua flags=allow-oom", "#!lua", "the first line"},
 		{"no first line", "#!lua flags=allow-oom\n", "", "the first line"},
+		{"a change by who says that he makes none", "allow-oom", "allow-oom,no-writes", "KEYS[1] is changed"},
 		{"another script's name", "-- move.lua:", "-- mov.lua:", "the second line"},
 		{"a number that the body does not read", "ARGV[1]  limit", "ARGV[2]  limit", "ARGV[2] stands where number 1 belongs"},
 		{"a key that is not declared", "'LPOP', queue", "'LPOP', KEYS[2]", "the header declares"},

@@ -39,6 +39,7 @@ type session struct {
 	unsure   bool // a claim's outcome is unknown: audit before the next
 	plenty   bool // the last claim got something: there may be more
 	paused   bool
+	asked    time.Time // when the claim began whose messages are taken in hand
 
 	desks chan struct{} // one token for each gang that may be prepared beside others
 }
@@ -115,7 +116,7 @@ func (s *session) drain() {
 func (s *session) safely(d *Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the handler panicked: %v", p)
+			err = &Failure{Err: fmt.Errorf("the handler panicked: %v", p), Kind: "panic"}
 			s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
 		}
 	}()

@@ -28,6 +28,9 @@ const (
 	Exhausted    Reason = "exhausted"
 )
 
+// Reasons lists every reason of a dead letter.
+var Reasons = []Reason{Malformed, Invalid, TooLarge, UnknownOrder, Rejected, Exhausted}
+
 // Failure is a handler's error with more to say about what becomes of the message:
 // a delivery is charged, and it is tried again until its deliveries are used up. Any
 // other error counts as the zero Failure that wraps it.
@@ -35,6 +38,7 @@ type Failure struct {
 	Err   error
 	After time.Duration // wait at least so long before the next try
 	Last  Reason        // of the dead letter, if this was the last try; "" is Exhausted
+	Kind  string        // one of few, for the metrics; "" is "failed"
 }
 
 func (f *Failure) Error() string { return f.Err.Error() }
@@ -131,11 +135,14 @@ func (s *session) ack(d *Delivery) {
 	s.settlements.Send(request, func(_ []int64, err error) {
 		if err == nil {
 			crash.At("acked")
+			d.became(WasAcked, "")
 			end()
 			return
 		}
 		go func() {
-			_, _ = s.until(d.context(), "acknowledge", request)
+			if _, err := s.until(d.context(), "acknowledge", request); err == nil {
+				d.became(WasAcked, "")
+			}
 			end()
 		}()
 	})
@@ -146,6 +153,8 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
+		s.cfg.Metrics.Dead(string(r.reason), 1)
+		d.became(WasBuried, r.reason)
 		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
 	}
 }
@@ -155,7 +164,9 @@ func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 		[]string{d.lane.key, s.keys.Worker(s.instance), s.keys.Delayed()},
 		d.Payload, d.digest, d.started, w.after.Milliseconds()))
 	if err == nil {
+		s.cfg.Metrics.PutOff()
 		s.wakePromoter()
+		d.became(WasPutOff, "")
 		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
 	}
 }
@@ -175,10 +186,14 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	}
 	switch answer, charged, wait := result[0], result[1], result[2]; answer {
 	case delayed:
+		s.cfg.Metrics.Retried(cmp.Or(failure.Kind, "failed"))
 		s.wakePromoter()
+		d.became(WasRetried, "")
 		s.log.WarnContext(ctx, "message failed and will be retried",
 			"digest", d.digest, "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
 	case buried:
+		s.cfg.Metrics.Dead(string(last), 1)
+		d.became(WasBuried, last)
 		s.log.ErrorContext(ctx, "message is a dead letter",
 			"digest", d.digest, "reason", last, "error", brief(why), "deliveries", charged)
 	}

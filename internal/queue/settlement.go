@@ -35,6 +35,7 @@ func (s *session) sendSettlements(calls []*groupcommit.Call[*settlement, []int64
 	logger.Flush(s.log) // what is said of an order is out before its message is forgotten
 	ctx, cancel := bounded(context.Background())
 	defer cancel()
+	s.cfg.Metrics.Settled(len(calls))
 	errands := bundle(calls)
 	_, _ = s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error { // each has its own error
 		for _, e := range errands {

@@ -13,15 +13,11 @@ import (
 //go:embed lua/peek.lua
 var peekLua string
 
-//go:embed lua/letters.lua
-var lettersLua string
-
 //go:embed lua/putback.lua
 var putbackLua string
 
 var (
 	peekScript    = redis.NewScript(peekLua)
-	lettersScript = redis.NewScript(lettersLua)
 	putbackScript = redis.NewScript(putbackLua)
 )
 
@@ -40,13 +36,25 @@ func (q *Queue) Front(ctx context.Context) (payloads []string, more bool, err er
 // twice. In hand, what is longer than MaxMessageBytes is left out: it can only become a
 // dead letter.
 func (q *Queue) Elsewhere(ctx context.Context, message func(payload string), letter func(orderID string)) error {
-	if err := q.eachDelayed(ctx, message); err != nil {
-		return err
+	r := Reader{q.rdb.control, q.keys}
+	for delayed, err := range r.Delayed(ctx) {
+		if err != nil {
+			return err
+		}
+		message(delayed.Payload)
 	}
 	if err := q.eachInHand(ctx, message); err != nil {
 		return err
 	}
-	return q.eachLetter(ctx, letter)
+	for dead, err := range r.Letters(ctx, Selection{}) {
+		if err != nil {
+			return err
+		}
+		if id := dead.Fields["order_id"]; id != "" {
+			letter(id)
+		}
+	}
+	return nil
 }
 
 // peek reads a page of a list, how many messages it has looked at for it, and how many
@@ -60,24 +68,6 @@ func (q *Queue) peek(ctx context.Context, list string, skip int64) (seen, behind
 		payloads = append(payloads, payload.(string))
 	}
 	return answer[0].(int64), answer[1].(int64), payloads, nil
-}
-
-func (q *Queue) eachDelayed(ctx context.Context, message func(string)) error {
-	var cursor uint64
-	for {
-		short, cancel := bounded(ctx)
-		members, next, err := q.rdb.control.ZScan(short, q.keys.Delayed(), cursor, "", page).Result()
-		cancel()
-		if err != nil {
-			return err
-		}
-		for i := 0; i < len(members); i += 2 { // each is followed by its score
-			message(members[i])
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
 }
 
 func (q *Queue) eachInHand(ctx context.Context, message func(string)) error {
@@ -104,20 +94,6 @@ func (q *Queue) each(ctx context.Context, list string, message func(string)) err
 			message(payload)
 		}
 		skip, behind = skip+seen, left
-	}
-	return nil
-}
-
-func (q *Queue) eachLetter(ctx context.Context, letter func(string)) error {
-	for first := "-"; first != ""; {
-		answer, err := q.run(ctx, lettersScript, []string{q.keys.Dead()}, first, page).Slice()
-		if err != nil {
-			return err
-		}
-		for _, id := range answer[1].([]any) {
-			letter(id.(string))
-		}
-		first = answer[0].(string)
 	}
 	return nil
 }

@@ -4,15 +4,22 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"fulfillment-worker/internal/metrics"
 )
 
 // turn remembers when a loop last turned. A turn that failed counts: an outage is no
 // reason to restart a worker.
-type turn struct{ at atomic.Pointer[time.Time] }
+type turn struct {
+	at      atomic.Pointer[time.Time]
+	loop    metrics.Loop
+	metrics *metrics.Metrics
+}
 
 func (t *turn) mark() {
 	now := time.Now()
 	t.at.Store(&now)
+	t.metrics.Turned(t.loop)
 }
 
 func (t *turn) check(name string, limit time.Duration) error {

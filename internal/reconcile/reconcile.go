@@ -28,6 +28,7 @@ import (
 	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
 )
@@ -49,7 +50,8 @@ type Queue interface {
 
 var _ Queue = (*queue.Queue)(nil)
 
-// Reconciler looks for lost orders. Every worker runs one. All fields are required.
+// Reconciler looks for lost orders. Every worker runs one. All fields but the last are
+// required.
 type Reconciler struct {
 	Orders   *db.Orders
 	Queue    Queue
@@ -57,6 +59,7 @@ type Reconciler struct {
 	Interval time.Duration // between two looks
 	After    time.Duration // how long an order must not have been touched
 	Log      *slog.Logger
+	Metrics  *metrics.Metrics
 }
 
 // Run looks whenever it is time, until ctx is done, and returns nil. A look that fails is
@@ -65,6 +68,7 @@ type Reconciler struct {
 func (r *Reconciler) Run(ctx context.Context) error {
 	log := r.Log.With("actor", "reconciler")
 	for failures := 0; ; {
+		r.Metrics.Turned(metrics.Reconcile)
 		wait, err := r.once(ctx, log)
 		if err == nil {
 			failures = 0
@@ -99,13 +103,7 @@ func (r *Reconciler) once(ctx context.Context, log *slog.Logger) (time.Duration,
 		return min(left, r.Interval), err
 	}
 	begin := time.Now()
-	alone, err := r.Orders.Alone(ctx, r.Name, r.After, func(stale *db.Stale) error {
-		lost, err := r.find(ctx, stale)
-		if err != nil {
-			return err
-		}
-		return r.putBack(ctx, log, stale, lost)
-	})
+	_, alone, err := r.Now(ctx)
 	switch {
 	case err != nil:
 		return 0, err
@@ -118,6 +116,21 @@ func (r *Reconciler) once(ctx context.Context, log *slog.Logger) (time.Duration,
 		log.DebugContext(ctx, "cannot note that it has looked", "error", err)
 	}
 	return left, nil
+}
+
+// Now looks, whether or not it is time, and returns what it has queued. It reports false if
+// somebody else is at it. After an error some may be queued; the next look finds them.
+func (r *Reconciler) Now(ctx context.Context) (queued []order.Message, alone bool, err error) {
+	log := r.Log.With("actor", "reconciler")
+	alone, err = r.Orders.Alone(ctx, r.Name, r.After, func(stale *db.Stale) error {
+		lost, err := r.find(ctx, stale)
+		if err != nil {
+			return err
+		}
+		queued, err = r.putBack(ctx, log, stale, lost)
+		return err
+	})
+	return queued, alone, err
 }
 
 // find returns the lost orders, the oldest first. What seems lost is looked for again and
@@ -206,23 +219,22 @@ func (p places) without(ids []int64) []int64 {
 }
 
 // putBack queues lost orders, the youngest first, so that the oldest end up in front.
-func (r *Reconciler) putBack(ctx context.Context, log *slog.Logger, stale *db.Stale, lost []int64) error {
-	total := 0
+func (r *Reconciler) putBack(ctx context.Context, log *slog.Logger, stale *db.Stale, lost []int64) (queued []order.Message, err error) {
 	for end := len(lost); end > 0; end -= batch {
 		messages, err := stale.Messages(ctx, lost[max(0, end-batch):end])
 		if err != nil {
-			return err
+			return queued, err
 		}
 		crash.At("reconciling")
 		if err := r.queue(ctx, log, messages); err != nil {
-			return err
+			return queued, err
 		}
-		total += len(messages)
+		queued = append(queued, messages...)
 	}
-	if total > 0 {
-		log.WarnContext(ctx, "queued again what Redis had lost", "orders", total)
+	if len(queued) > 0 {
+		log.WarnContext(ctx, "queued again what Redis had lost", "orders", len(queued))
 	}
-	return nil
+	return queued, nil
 }
 
 func (r *Reconciler) queue(ctx context.Context, log *slog.Logger, messages []order.Message) error {
@@ -239,6 +251,7 @@ func (r *Reconciler) queue(ctx context.Context, log *slog.Logger, messages []ord
 	if err := r.Queue.PutBack(ctx, payloads, ids); err != nil {
 		return err
 	}
+	r.Metrics.Reconciled(len(messages))
 	for _, m := range messages {
 		log.InfoContext(logger.WithOrder(ctx, m.OrderID, m.CorrelationID), fmt.Sprintf("Order %d queued again", m.OrderID))
 	}

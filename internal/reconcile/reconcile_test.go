@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 
 	"fulfillment-worker/internal/db"
 	"fulfillment-worker/internal/logger"
+	"fulfillment-worker/internal/metrics"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/reconcile"
@@ -142,6 +145,20 @@ func (b *bench) wantPutBack(want ...int64) {
 	}
 }
 
+func TestReconciler_countsWhatItPutsBack(t *testing.T) {
+	b := newBench(t)
+	b.orders(3, order.Pending, 2*after)
+	r := b.reconciler(io.Discard)
+	r.Metrics = metrics.New(metrics.Worker{})
+	_, err := reconcile.Once(t.Context(), r)
+	must(t, err)
+	w := httptest.NewRecorder()
+	r.Metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+	if n := testenv.Samples(w.Body.String())["fulfillment_orders_reconciled_total"]; n != 3 {
+		t.Errorf("%v are counted, want 3", n)
+	}
+}
+
 func TestReconciler_putsBackWhatIsLost(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -203,6 +220,39 @@ func TestReconciler_leavesWhatIsSomewhere(t *testing.T) {
 			b.wantPutBack(ids[1])
 		})
 	}
+}
+
+// On behalf of a person it looks whether or not it is time, and says what it has queued;
+// but it does not look beside somebody else.
+func TestReconciler_now(t *testing.T) {
+	b := newBench(t)
+	ids := b.orders(700, order.Pending, 2*after)
+	b.push(ids[3])
+	must(t, b.rdb.Set(t.Context(), b.keys.Looked(), "w", time.Hour).Err())
+	queued, alone, err := b.reconciler(io.Discard).Now(t.Context())
+	must(t, err)
+	if len(queued) != 699 || !alone {
+		t.Errorf("%d messages were queued, alone: %v; want 699", len(queued), alone)
+	}
+	known := map[string]bool{}
+	for _, m := range b.waiting() {
+		known[m.CorrelationID] = true
+	}
+	for _, m := range queued {
+		if !known[m.CorrelationID] || m.OrderID == ids[3] {
+			t.Fatalf("it says that it has queued %+v", m)
+		}
+	}
+
+	busy := b.reconciler(io.Discard)
+	_, err = busy.Orders.Alone(t.Context(), b.name, after, func(*db.Stale) error {
+		_, alone, err := b.reconciler(io.Discard).Now(t.Context())
+		if alone || err != nil {
+			t.Errorf("beside somebody else it looks: %v, %v", alone, err)
+		}
+		return nil
+	})
+	must(t, err)
 }
 
 // What it puts back stands in front, the oldest first, may be taken over at once, and is

@@ -18,6 +18,7 @@ type cell struct {
 	InHand  int    `json:"in_hand,omitempty"` // of each worker
 	Orders  int    `json:"orders"`
 	Workers int    `json:"workers,omitempty"`
+	Watched bool   `json:"watched,omitempty"` // the worker serves HTTP, is scraped, and a page is open
 
 	// What makes the work grow.
 	Older   int `json:"older_rows,omitempty"`    // orders in the table that are fulfilled
@@ -35,6 +36,9 @@ func (c cell) String() string {
 	}
 	if c.Log != "" {
 		s += ", LOG_LEVEL=" + c.Log
+	}
+	if c.Watched {
+		s += ", scraped and with a page open"
 	}
 	if c.InHand > 0 {
 		s += fmt.Sprintf(", %d in hand", c.InHand)

@@ -57,7 +57,7 @@ func (c cell) unmarked() string { return strings.NewReplacer("*", "", "`", "").R
 func (r *report) throughputChart(rank int, file, title string) chart {
 	all := chart{File: file, Title: title, X: "orders in hand", Y: "orders/s", LogX: true, LogY: true}
 	for _, c := range r.kinds() {
-		if c.rank() != 0 && c.rank() != rank || c.Log != "" {
+		if c.rank() != 0 && c.rank() != rank || c.Log != "" || c.Watched {
 			continue
 		}
 		line := series{Name: c.unmarked(), Dashed: c.rank() != 0}
@@ -76,7 +76,7 @@ func (r *report) costChart() chart {
 	pieces := []series{{Name: "worker, or the peer's process"}, {Name: "PostgreSQL"}, {Name: "Redis"}}
 	for _, c := range r.kinds() {
 		c.InHand = 256
-		if len(r.Runs.of(c)) == 0 || c.rank() == 3 || c.Log != "" {
+		if len(r.Runs.of(c)) == 0 || c.rank() == 3 || c.Log != "" || c.Watched {
 			continue
 		}
 		at := float64(len(all.Bars))

@@ -68,6 +68,9 @@ func (c cell) title() string {
 	if c.Log != "" {
 		t += ", `LOG_LEVEL=" + c.Log + "`"
 	}
+	if c.Watched {
+		t += ", scraped and with a page open"
+	}
 	return t
 }
 

@@ -30,6 +30,7 @@ func throughputCells(full bool) []cell {
 		{System: "plain", Store: "plain", InHand: 64, Orders: 6000, runs: 3},
 		{System: "worker", InHand: 256, Orders: orders, runs: 3},
 		{System: "worker", InHand: 256, Log: "warn", Orders: orders, runs: 3},
+		{System: "worker", InHand: 256, Watched: true, Orders: orders, runs: 3},
 		{System: "asynq", Store: "plain", InHand: 256, Orders: 5000, runs: 3},
 		{System: "rmq", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
 		{System: "work", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
@@ -58,7 +59,9 @@ func fullCells() []cell {
 		}
 		all = append(all, cell{System: "worker", InHand: inHand, Orders: n, runs: 3})
 		if inHand == 256 {
-			all = append(all, cell{System: "worker", InHand: inHand, Log: "warn", Orders: n, runs: 3})
+			all = append(all,
+				cell{System: "worker", InHand: inHand, Log: "warn", Orders: n, runs: 3},
+				cell{System: "worker", InHand: inHand, Watched: true, Orders: n, runs: 3})
 		}
 		for _, system := range []string{"plain", "rmq", "asynq", "work", "river", "river-fast"} {
 			c := cell{System: system, Store: "plain", InHand: inHand, Orders: n, runs: 1}

@@ -17,6 +17,7 @@ type workers struct {
 	cell
 	all       []*rig.Worker
 	instances []string
+	unwatch   func() error
 }
 
 // queueName is a cell's queue: what stays behind may stay for another run.
@@ -43,12 +44,20 @@ func (b *bench) openWorkers(ctx context.Context, c cell, program string, setting
 	if err := b.forgetWorkers(ctx, c.queueName()); err != nil {
 		return nil, err
 	}
-	w := &workers{bench: b, cell: c}
+	w := &workers{bench: b, cell: c, unwatch: func() error { return nil }}
 	s := &running{release: w.release, drained: w.drained, stop: w.stop}
 	settings = append(settings, "QUEUE_NAME="+c.queueName(), "WORKER_CONCURRENCY="+strconv.Itoa(c.InHand))
 	settings = append(settings, noWork...)
 	if c.Log != "" {
 		settings = append(settings, "LOG_LEVEL="+c.Log)
+	}
+	var addr string
+	if c.Watched {
+		var err error
+		if addr, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		settings = append(settings, "HTTP_ADDR="+addr)
 	}
 	for n := range max(1, c.Workers) {
 		worker, err := b.rig.StartBuild(program, fmt.Sprintf("worker-%d", n+1), nil, settings...)
@@ -62,6 +71,9 @@ func (b *bench) openWorkers(ctx context.Context, c cell, program string, setting
 	if err := w.joined(ctx); err != nil {
 		w.stop()
 		return nil, err
+	}
+	if c.Watched {
+		w.unwatch = watch(ctx, addr)
 	}
 	return s, nil
 }
@@ -103,7 +115,7 @@ func (w *workers) release(ctx context.Context) error {
 // taken out of the workers' sight by another RENAME.
 func (w *workers) drained(ctx context.Context) error {
 	kept := w.Behind == 0
-	return waitUntil(ctx, 5*time.Millisecond, cellPatience, "the queue is not drained", func(ctx context.Context) (bool, error) {
+	err := waitUntil(ctx, 5*time.Millisecond, cellPatience, "the queue is not drained", func(ctx context.Context) (bool, error) {
 		if err := w.alive(); err != nil {
 			return false, err
 		}
@@ -119,6 +131,10 @@ func (w *workers) drained(ctx context.Context) error {
 		held, err := w.rdb.Exists(ctx, w.lists()...).Result()
 		return held == 0, err
 	})
+	if err != nil {
+		return err
+	}
+	return w.unwatch()
 }
 
 func (w *workers) alive() error {
@@ -142,6 +158,7 @@ func (w *workers) lists() (keys []string) {
 
 // stop kills all, which takes no time: they hold nothing.
 func (w *workers) stop() {
+	_ = w.unwatch()
 	for _, worker := range w.all {
 		worker.Kill()
 	}

@@ -49,7 +49,7 @@ var controls = []control{
 	{
 		"reaper", "the reaper",
 		"internal/queue/reaper.go",
-		"	return reapEvery / 10, r.reapAll(ctx)\n", "	return r.pause(), nil\n",
+		"	_, err := r.reapAll(ctx)\n	return reapEvery / 10, err\n", "	return r.pause(), nil\n",
 		chaos("kill"),
 	},
 	{

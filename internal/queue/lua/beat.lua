@@ -5,6 +5,7 @@
 -- KEYS[2]  worker   hash  describes the instance             (written)
 -- ARGV[1]  instance  string  whose heart beats
 -- ARGV[2]  lease     int     ms without a beat until it is presumed dead
+-- ARGV[3]  tally     string  what its process has done so far, for who looks
 --
 -- Returns  int  Redis's clock in ms, or -1 if the lease is gone: the instance is
 --               not registered, or a reaper has condemned it
@@ -14,7 +15,7 @@
 -- Repeatable: a second run renews again.
 
 local workers, worker = KEYS[1], KEYS[2]
-local instance, lease = ARGV[1], tonumber(ARGV[2])
+local instance, lease, tally = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
 local deadline = redis.call('ZSCORE', workers, instance)
 if not deadline or tonumber(deadline) == 0 then
@@ -24,5 +25,5 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', workers, now + lease, instance)
-redis.call('HSET', worker, 'beat_at', now)
+redis.call('HSET', worker, 'beat_at', now, 'tally', tally)
 return now

@@ -16,9 +16,9 @@
 -- ARGV[4]  reaper    string  who reaps
 -- ARGV[5]  longest   int     bytes that a message may have
 --
--- Returns  array  messages given back, of them charged, dead letters made, and 1 if
---                 there is more to do or 0 if not; -1 first if the instance lives
---                 or is not registered
+-- Returns  array  messages given back, deliveries charged, dead letters made, 1 if there
+--                 is more to do or 0 if not, and how many of the dead letters were too
+--                 long; -1 first if the instance lives or is not registered
 --
 -- Atomic: the look at the lease, the sentence and the moves are one step to every
 --   other client. The first run condemns the instance (its deadline becomes 0), so
@@ -37,7 +37,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local deadline = redis.call('ZSCORE', workers, instance)
 if not deadline or tonumber(deadline) > now then
-  return { -1, 0, 0, 0 }
+  return { -1, 0, 0, 0, 0 }
 end
 redis.call('ZADD', workers, 0, instance)
 
@@ -53,7 +53,7 @@ local function bury(processing, payload, digest, note, charged, reason, err)
     'correlation_id', correlation_id or '', 'deliveries', charged, 'reason', reason, 'error', err)
 end
 
-local moved, started, buried = 0, 0, 0
+local moved, started, buried, oversized = 0, 0, 0, 0
 
 -- give gives back the newest message in a list.
 local function give(processing, payload)
@@ -70,7 +70,7 @@ local function give(processing, payload)
     buried = buried + 1
   elseif #payload > longest then -- reading it may be what killed the worker
     bury(processing, payload, digest, '', charged, 'too_large', #payload .. ' bytes, more than ' .. longest)
-    buried = buried + 1
+    buried, oversized = buried + 1, oversized + 1
   else
     redis.call('SADD', redelivered, digest)
     redis.call('LMOVE', processing, queue, 'LEFT', 'RIGHT')
@@ -97,4 +97,4 @@ end
 
 redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'reaped', 'instance', instance, 'by', reaper,
   'messages', moved, 'charged', started, 'dead', buried)
-return { moved, started, buried, more }
+return { moved, started, buried, more, oversized }
