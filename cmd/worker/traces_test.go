@@ -443,7 +443,7 @@ func TestWorker_refusesTracesThatItCannotMake(t *testing.T) {
 			if code := w.exit(10 * time.Second); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			if lines := w.log(""); len(lines) != 1 || lines[0].Level != "error" || !strings.Contains(lines[0].Error, name) {
+			if lines := w.log("stopped"); len(lines) != 1 || lines[0].Level != "error" || !strings.Contains(lines[0].Error, name) {
 				t.Errorf("it says %+v, want one error with %q", lines, name)
 			}
 			if strings.Contains(strings.Join(w.raw, "\n"), "canary") {

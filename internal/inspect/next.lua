@@ -1,4 +1,4 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom,no-writes
 -- next.lua: read the messages that are claimed next, with no more of each than is asked for.
 --
 -- KEYS[1]  queue  list  waiting messages, oldest right  (read)

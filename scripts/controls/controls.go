@@ -31,7 +31,7 @@ var controls = []control{
 	{
 		"store-then-ack", "the order of commit and acknowledgement",
 		"internal/fulfil/fulfil.go",
-		"	err := f.Orders.Finish(ctx, id, token)\n", "	go f.Orders.Finish(ctx, id, token)\n	var err error\n",
+		"	err := f.Orders.Finish(ctx, m.OrderID, token)\n", "	go f.Orders.Finish(ctx, m.OrderID, token)\n	var err error\n",
 		chaos("kill"),
 	},
 	{
@@ -91,7 +91,7 @@ var controls = []control{
 	{
 		"row-last", "the reconciler's last look at the row",
 		"internal/db/stale.go",
-		"FROM orders WHERE `+stale+` AND id = ANY", "FROM orders WHERE $1 > 0 AND id = ANY",
+		"FROM orders WHERE ` + stale + ` AND id = ANY", "FROM orders WHERE $1 > 0 AND id = ANY",
 		test("internal/reconcile", "TestReconciler_leavesWhatIsTouchedMeanwhile"),
 	},
 	{
