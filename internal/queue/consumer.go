@@ -56,13 +56,19 @@ type Consumer struct {
 // NewConsumer returns a consumer of q. It claims only while the channel that open
 // returns is closed, which is how the rest of the program says that it can work.
 func NewConsumer(q *Queue, open func() <-chan struct{}) *Consumer {
-	c := &Consumer{Queue: q, open: open, slots: make(chan struct{}, q.cfg.Concurrency), done: make(chan struct{}, q.cfg.Concurrency)}
+	c := &Consumer{Queue: q, open: open, slots: newTokens(q.cfg.Concurrency), done: make(chan struct{}, q.cfg.Concurrency)}
 	c.claimTurn.loop, c.claimTurn.metrics = metrics.Claim, q.cfg.Metrics
 	c.beatTurn.loop, c.beatTurn.metrics = metrics.Heartbeat, q.cfg.Metrics
-	for range q.cfg.Concurrency {
-		c.slots <- struct{}{}
-	}
 	return c
+}
+
+// newTokens is a channel that yields n times, and again for each that is given back.
+func newTokens(n int) chan struct{} {
+	tokens := make(chan struct{}, n)
+	for range n {
+		tokens <- struct{}{}
+	}
+	return tokens
 }
 
 // Consume registers the worker, claims messages and calls handle for each, up to
@@ -77,7 +83,7 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), preparing: always,
+			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), desks: newTokens(desks),
 		}
 		s.starts = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New[*settlement, struct{}](nil, mostMessages, s.sendSettlements)
@@ -95,9 +101,10 @@ func (s *session) claimLoop(ctx context.Context) {
 	s.lastClaim.Store(nil)
 	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
-		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || !s.await(ctx, s.prepared) || ctx.Err() != nil {
+		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || !s.await(ctx, s.desk) || ctx.Err() != nil {
 			return
 		}
+		s.desks <- struct{}{} // so, too
 		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx)) })
 	}
 }
@@ -163,9 +170,9 @@ func (s *session) resumed() <-chan struct{} {
 	return always
 }
 
-// prepared yields while no gang is being prepared: what becomes free meanwhile is claimed,
-// and prepared, together.
-func (s *session) prepared() <-chan struct{} { return s.preparing }
+// desk yields where another gang can be prepared. Until then what becomes free adds up, to
+// be claimed and prepared together.
+func (s *session) desk() <-chan struct{} { return s.desks }
 
 func (s *session) slot() <-chan struct{} { return s.slots }
 
@@ -174,8 +181,8 @@ var claimLua string
 
 var claimScript = redis.NewScript(claimLua)
 
-// claim waits for one message and, if there was one, takes as many more as there
-// are free slots. It does nothing while no slot is free.
+// claim waits for one message or, if there was one just before, takes as many more as
+// there are free slots. It does nothing while no slot is free.
 //
 // An error that is no reply leaves open whether messages moved, so the own list is
 // looked at there and then, and in any case before anything else is claimed.
@@ -210,8 +217,8 @@ func (s *session) claim(ctx context.Context) error {
 	crash.At("claimed")
 	s.cfg.Metrics.Claimed(1)
 	s.dispatch(s.delivery(l, payload))
-	_, err = s.fillSlots(ctx)
-	return err
+	s.plenty = true
+	return nil
 }
 
 // claimInFullRedis claims without waiting. A Redis whose memory is full refuses BLMOVE,
@@ -247,7 +254,7 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 	lanes := emptiestFirst(s.lanes)
 	s.asked = time.Now()
 	payloads, err := s.move(context.WithoutCancel(ctx), lanes, free)
-	s.plenty = len(payloads) == free
+	s.plenty = len(payloads) > 0
 	if err != nil {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)

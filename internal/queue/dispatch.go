@@ -13,6 +13,15 @@ type gang struct {
 	prepared func() // to call once they are; nil where they are already
 }
 
+const (
+	// desks is how many small gangs are prepared side by side. They are many while little
+	// arrives, and nobody should wait for somebody else's statement then. A large gang
+	// takes all desks, so that what is claimed meanwhile is a large gang again.
+	desks = 2
+
+	smallGang = 8
+)
+
 // delivery takes a message in hand that is in that lane.
 func (s *session) delivery(l *lane, payload string) *Delivery {
 	l.take(payload)
@@ -27,14 +36,34 @@ func (s *session) dispatch(all ...*Delivery) {
 		return
 	}
 	s.handlers.Add(len(all))
-	done := make(chan struct{})
-	s.preparing = done
-	prepared := sync.OnceFunc(func() { close(done) })
+	taken := s.takeDesks(len(all))
+	prepared := sync.OnceFunc(func() {
+		for range taken {
+			s.desks <- struct{}{}
+		}
+	})
 	slow := time.AfterFunc(groupcommit.Patience, prepared)
 	s.pass(gang{all, func() {
 		slow.Stop()
 		prepared()
 	}})
+}
+
+// takeDesks takes what a gang of that size needs, as far as it is free.
+func (s *session) takeDesks(size int) (taken int) {
+	need := 1
+	if size > smallGang {
+		need = desks
+	}
+	for taken < need {
+		select {
+		case <-s.desks:
+			taken++
+		default:
+			return taken
+		}
+	}
+	return taken
 }
 
 // pass has a gang handled by a goroutine that has nothing to do, whose stack has grown

@@ -37,11 +37,11 @@ type session struct {
 	// confined to the claim loop
 	auditDue *time.Ticker
 	unsure   bool // a claim's outcome is unknown: audit before the next
-	plenty   bool // the last claim got all that it asked for: there may be more
+	plenty   bool // the last claim got something: there may be more
 	paused   bool
 	asked    time.Time // when the claim began whose messages are taken in hand
 
-	preparing chan struct{} // closed when the last gang is prepared, or that takes long
+	desks chan struct{} // one token for each gang that may be prepared beside others
 }
 
 // serve is the order of a session's steps. The heartbeat begins before the first
