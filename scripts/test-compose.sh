@@ -114,7 +114,7 @@ mapfile -t workers < <(docker compose ps --quiet worker)
 [[ ${#workers[@]} == 3 ]] || fail "${#workers[@]} workers run, not 3"
 for worker in "${workers[@]}"; do
   healthy "$worker" || fail "worker $worker is $(state "$worker" Health.Status)"
-  [[ $(docker top "$worker" -o uid | tail -n 1 | tr -d ' ') == 65532 ]] || fail "worker $worker runs as another user"
+  [[ $(docker top "$worker" -o pid,uid | awk 'NR == 2 { print $2 }') == 65532 ]] || fail "worker $worker runs as another user"
 done
 rights=$(sql "SELECT has_table_privilege('fulfillment_worker', 'orders', 'INSERT, DELETE, TRUNCATE')
   OR has_column_privilege('fulfillment_worker', 'orders', 'quantity', 'UPDATE')")
