@@ -14,7 +14,7 @@ const (
 	longestName = 60
 )
 
-// order is what an action is told.
+// wish is what an action is told.
 type wish struct {
 	By  string   // a person's name, as far as known
 	IDs []string // of dead letters
