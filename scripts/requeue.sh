@@ -29,7 +29,11 @@ local l = letter(redis.call('XRANGE', dead, id, id)[1])
 if not l then
   return redis.error_reply('there is no dead letter ' .. id)
 end
+if l.payload == '' then
+  return redis.error_reply('there is no message in the dead letter ' .. id)
+end
 if by then
+  redis.call('HDEL', tag .. ':deliveries', redis.sha1hex(l.payload))
   redis.call('SADD', tag .. ':redelivered', redis.sha1hex(l.payload))
   redis.call('RPUSH', queue, l.payload)
   redis.call('XDEL', dead, id)

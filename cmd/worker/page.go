@@ -23,13 +23,14 @@ import (
 func serveHTTP(ctx context.Context, l net.Listener, server httpd.Server, figures *metrics.Metrics, cfg config.Config, log *slog.Logger) error {
 	few := cfg.Postgres()
 	few.MinConns, few.MaxConns = 0, 1
+	few.ConnConfig.RuntimeParams["application_name"] = service + " page"
 	db, err := pgxpool.NewWithConfig(ctx, few)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer db.Close()
 	rdb := redis.NewUniversalClient(queue.Harden(*cfg.Redis(), 2))
-	defer rdb.Close()
+	defer context.AfterFunc(ctx, func() { _ = rdb.Close() })() // go-redis waits for an answer, done or not
 
 	inspector := inspect.New(rdb, db, cfg.QueueName, cfg.LeaseTTL)
 	live := inspect.NewLive(inspector)

@@ -90,7 +90,7 @@ var Settings = []Setting{
 	{"POSTGRES_DB", "orders", "the database", "a database's name", text(func(c *Config) *string { return &c.PostgresDB })},
 	{"POSTGRES_SSLMODE", "prefer", "as libpq's `sslmode`", "disable, allow, prefer, require, verify-ca or verify-full", oneOf([]string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}, func(c *Config) *string { return &c.PostgresSSLMode })},
 	{"DATABASE_URL", "", "wins over all of the above where set", "a PostgreSQL URL", secret(func(c *Config) *Secret { return &c.DatabaseURL })},
-	{"POSTGRES_MAX_CONNS", "5", "connections to PostgreSQL at most", "1 to 1000", number(1000, func(c *Config) *int { return &c.PostgresMaxConns })},
+	{"POSTGRES_MAX_CONNS", "5", "connections to PostgreSQL at most, but for one more while somebody watches the live page", "1 to 1000", number(1000, func(c *Config) *int { return &c.PostgresMaxConns })},
 	{"POSTGRES_MIN_CONNS", "1", "connections kept open", "1 to 1000", number(1000, func(c *Config) *int { return &c.PostgresMinConns })},
 
 	{"REDIS_URL", "redis://redis:6379", "Redis, also `rediss://`; comma-separated addresses in the modes `cluster` and `sentinel`", "a redis:// or rediss:// URL", secret(func(c *Config) *Secret { return &c.RedisURL })},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 const (
@@ -17,6 +18,7 @@ const (
 	cookieName = "fulfillment_worker_page"
 
 	longestBody = 64 << 10
+	bodyMay     = 10 * time.Second // take to arrive
 )
 
 // What those are told who may not.
@@ -148,6 +150,7 @@ func (p *Page) setCookie(w http.ResponseWriter, r *http.Request, value string, m
 
 // read reads a request's JSON, or answers that it is none.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyMay)) // a test's recorder has none
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, longestBody))
 	if err := body.Decode(into); err != nil {
 		refuse(w, http.StatusBadRequest, "not the JSON that belongs here")

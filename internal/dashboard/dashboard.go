@@ -4,7 +4,8 @@
 // # What callers may rely on
 //
 //   - However many pages are open, and whatever they show, Redis is sent thirty commands a
-//     second at most, and an action's.
+//     second at most, and an action's. Only who searches many dead letters for a reason that
+//     few have makes it more: one for each five hundred letters.
 //   - Whoever comes from this machine may read. Everybody else, and every action, needs the
 //     token; where none is set, they are refused and told how to set it.
 //   - The page loads nothing from elsewhere, and a browser runs no script in it but ours.

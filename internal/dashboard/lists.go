@@ -65,6 +65,7 @@ func (p *Page) delayed(ctx context.Context, _ *http.Request) (any, error) {
 }
 
 func (p *Page) dead(ctx context.Context, r *http.Request) (any, error) {
+	// A page of the stream is one command; a reason that few letters have takes several.
 	letters, more, err := p.Inspector.Letters(ctx, queue.Selection{
 		Newest: true, After: r.FormValue("after"), Reason: queue.Reason(r.FormValue("reason")), Head: headShown,
 	}, lettersOf)

@@ -3,9 +3,13 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
+
+	"fulfillment-worker/internal/inspect"
+	"fulfillment-worker/internal/queue"
 )
 
 const (
@@ -44,8 +48,13 @@ func (l *lookups) ask(ctx context.Context, question string, look func(context.Co
 			<-time.After(wait)
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupMay)
 			defer cancel()
+			defer close(a.done)
+			defer func() {
+				if p := recover(); p != nil { // the worker that serves the page goes on
+					a.err = fmt.Errorf("what is there makes no sense: %v", p)
+				}
+			}()
 			a.text, a.err = look(ctx)
-			close(a.done)
 		}()
 	}
 	select {
@@ -88,8 +97,13 @@ func (l *lookups) enter(question string, now time.Time) (a *answer, wait time.Du
 
 // statusOf is the HTTP status for a lookup or an action that failed.
 func statusOf(err error) int {
-	if errors.Is(err, errBusy) {
+	switch {
+	case errors.Is(err, errBusy):
 		return http.StatusTooManyRequests
+	case errors.Is(err, queue.ErrLetterID):
+		return http.StatusBadRequest
+	case errors.Is(err, inspect.ErrNoLetter):
+		return http.StatusNotFound
 	}
 	return http.StatusBadGateway
 }

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -203,11 +204,15 @@ func (l *Live) Latest(ctx context.Context) Frame {
 	fresh := time.Since(l.lookedAt) < lookEvery
 	l.mu.Unlock()
 	if !fresh {
-		l.look(ctx)
+		l.lookUnless(ctx, lookEvery)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.aged()
+	f := l.aged()
+	if time.Since(l.lookedAt) >= lookEvery && f.Error == "" {
+		f.Error = "look into Redis: no answer in time"
+	}
+	return f
 }
 
 func (l *Live) aged() Frame {
@@ -218,20 +223,24 @@ func (l *Live) aged() Frame {
 	return f
 }
 
-// look asks both servers and tells the watchers.
-func (l *Live) look(ctx context.Context) {
+// lookUnless looks, unless somebody else has done so since it was called, or just before.
+func (l *Live) lookUnless(ctx context.Context, within time.Duration) {
 	l.looking.Lock()
 	defer l.looking.Unlock()
-	after, watched := l.needs()
-	limited, cancel := context.WithTimeout(ctx, redisTime)
-	defer cancel()
-	o, err := l.inspector.Overview(limited, after)
-	var postgresErr error
-	if err == nil && watched {
-		limited, cancel := context.WithTimeout(ctx, postgresTime)
-		defer cancel()
-		postgresErr = l.inspector.AddStatuses(limited, &o)
+	l.mu.Lock()
+	done := time.Since(l.lookedAt) < within
+	l.mu.Unlock()
+	if !done {
+		l.see(ctx)
 	}
+}
+
+func (l *Live) look(ctx context.Context) { l.lookUnless(ctx, 0) }
+
+// see asks both servers and tells the watchers.
+func (l *Live) see(ctx context.Context) {
+	after, watched := l.needs()
+	o, err, postgresErr := l.ask(ctx, after, watched)
 	if ctx.Err() != nil {
 		return
 	}
@@ -246,6 +255,24 @@ func (l *Live) look(ctx context.Context) {
 	}
 	close(l.turned)
 	l.turned = make(chan struct{})
+}
+
+// ask asks Redis, and PostgreSQL too for those who watch. Whatever it meets there, the
+// worker that serves the page goes on.
+func (l *Live) ask(ctx context.Context, after string, watched bool) (o Overview, err, postgresErr error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("look into Redis: what is there makes no sense: %v", p)
+		}
+	}()
+	limited, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	if o, err = l.inspector.Overview(limited, after); err != nil || !watched {
+		return o, err, nil
+	}
+	limited, cancel = context.WithTimeout(ctx, postgresTime)
+	defer cancel()
+	return o, nil, l.inspector.AddStatuses(limited, &o)
 }
 
 // needs are the last event that is known, and whether anybody watches.

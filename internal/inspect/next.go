@@ -11,7 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// longestHead is how much is read of a waiting message: more than one that is valid has.
+// longestHead is how much is read of a waiting message: more than the Order API writes. A longer
+// one is shown, rather than read.
 const longestHead = 2048
 
 // Waiting is a message in the queue.
@@ -20,7 +21,7 @@ type Waiting struct {
 	CorrelationID string  `json:"correlation_id"`
 	Age           *Millis `json:"age_ms"`            // by its own timestamp; nil where it has none
 	Bytes         int     `json:"bytes"`             // of the payload
-	Payload       string  `json:"payload,omitempty"` // only of what is no valid message, and cut
+	Payload       string  `json:"payload,omitempty"` // of what is no valid message, or is longer than its head: then cut
 }
 
 //go:embed next.lua

@@ -106,7 +106,7 @@ func (i *Inspector) Overview(ctx context.Context, after string) (Overview, error
 		}
 		o, now := i.read(known, answer)
 		i.known.Store(now)
-		if slices.EqualFunc(known, now, registration.equal) {
+		if slices.EqualFunc(known, now, i.sameLists) {
 			return o, nil
 		}
 		known = now
@@ -120,8 +120,9 @@ type registration struct {
 	concurrency int
 }
 
-func (r registration) equal(other registration) bool {
-	return r.instance == other.instance && max(1, r.concurrency) == max(1, other.concurrency)
+// sameLists reports whether the one would be looked at as the other.
+func (i *Inspector) sameLists(a, b registration) bool {
+	return slices.Equal(i.keys.Lanes(a.instance, a.concurrency), i.keys.Lanes(b.instance, b.concurrency))
 }
 
 func (i *Inspector) overview(ctx context.Context, known []registration, after string) ([]any, error) {

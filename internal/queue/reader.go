@@ -120,11 +120,12 @@ type Waiting struct {
 	Ahead   int64  // how many messages are taken before it
 }
 
-// Waiting are the messages in the queue, the newest first: a message that is there all the
-// time is not missed then, for the queue grows behind it and shrinks before it.
+// Waiting are the messages in the queue, the newest first. A message that is there all the
+// time is not missed: what leaves the queue, and what comes back to it, was before it. It may be
+// seen twice, for what comes is behind it.
 func (r *Reader) Waiting(ctx context.Context) iter.Seq2[Waiting, error] {
 	return func(yield func(Waiting, error) bool) {
-		for skip, last := int64(0), int64(-1); ; {
+		for skip := int64(0); ; {
 			answer, err := r.run(ctx, waitingScript, r.keys.Queue(), skip, page, longestRead).Slice()
 			if err != nil {
 				yield(Waiting{}, err)
@@ -133,11 +134,7 @@ func (r *Reader) Waiting(ctx context.Context) iter.Seq2[Waiting, error] {
 			length, payloads := answer[0].(int64), texts(answer[1])
 			for _, payload := range payloads {
 				skip++
-				ahead := length - skip
-				if last >= 0 && ahead >= last {
-					continue // others came behind it since it was seen
-				}
-				if last = ahead; !yield(Waiting{payload, ahead}, nil) {
+				if !yield(Waiting{payload, length - skip}, nil) {
 					return
 				}
 			}

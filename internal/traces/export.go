@@ -47,7 +47,7 @@ func (c *collector) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	end, _ := ctx.Deadline()
-	pauses := backoff.NewExponentialBackOff()
+	pauses := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0)) // the deadline ends it
 	for {
 		err := c.post(ctx, body)
 		var busy busyError
