@@ -41,7 +41,7 @@ func TestServeHTTP_endsWhileRedisIsSilent(t *testing.T) {
 	if err := redis.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(1600 * time.Millisecond) // the look under way began within a second, and takes two
+	<-time.After(1100 * time.Millisecond) // the look under way began within a second, and takes two
 	begin := time.Now()
 	stop()
 	if err := <-ended; err != nil {
