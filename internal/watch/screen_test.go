@@ -205,14 +205,14 @@ func TestScreen_showsTheQueue(t *testing.T) {
 		b.shows(
 			`^ test_\d+  ● live, 2 workers +\d\d:\d\d:\d\d UTC`,
 			`waiting 1,234 +in hand 3 +delayed 1 +dead 1 +put back 3`,
-			`of 8 at once +next in (59\.\ds|1m00s) +d to look +lost by Redis`,
+			`of 8 at once +next in (5\d\.\ds|1m00s) +d to look +lost by Redis`,
 			`fulfilled +0/s`,
 			`all 4, 2 gone +3/8`,
 			`w-1 +━+─* +(60\.0|5\d\.\d)s +1/4 +1h00m`,
-			`w-3 +lease over +[34]\.\ds +0/4`,
+			`w-3 +lease over +[3-9]\.\ds +0/4`,
 			`w-4 +condemned`,
-			`2 +42\.\ds +processing +w-2 +c-2`,
-			`99 +1\.\ds +no such order +w-2 +c-99`,
+			`2 +4[2-9]\.\ds +processing +w-2 +c-2`,
+			`99 +[1-9]\.\ds +no such order +w-2 +c-99`,
 			`retried +order 17, delivery 2: the warehouse is closed`,
 			`reaped +w-0 by w-1: 2 given back`,
 		)
@@ -229,7 +229,7 @@ func TestScreen_showsTheQueueOnANarrowTerminal(t *testing.T) {
 	t.Parallel()
 	b := busy(t)
 	b.resize(40, 24)
-	b.shows(`waiting 1,234 +in hand 3`, `dead 1`, `w-1 +━+ +[45]\d\.\ds +1/4`, `2 +42\.\ds +processing`, `reaped`, `q quit`)
+	b.shows(`waiting 1,234 +in hand 3`, `dead 1`, `w-1 +━+ +[45]\d\.\ds +1/4`, `2 +4[2-9]\.\ds +processing`, `reaped`, `q quit`)
 }
 
 func TestScreen_fitsEveryTerminal(t *testing.T) {
@@ -372,7 +372,7 @@ func TestScreen_requeuesAndDropsTheChosenLetter(t *testing.T) {
 	b.bury("3", "malformed", "no JSON")
 	b.look()
 	b.press("d")
-	b.shows(`▶ 0\.\ds +malformed +3 +3 +no JSON`, `payload +{"order_id": 3}`)
+	b.shows(`▶ \d\.\ds +malformed +3 +3 +no JSON`, `payload +{"order_id": 3}`)
 	b.press("down", "r")
 	b.shows(`Requeue order 2 \(rejected\)\?`)
 	b.press("y")
@@ -434,7 +434,7 @@ func TestScreen_saysWhichServerIsAway(t *testing.T) {
 	silent.Overview = b.frame.Overview // as a Live repeats it
 	b.see(silent)
 	b.Update(tick(b.now.Add(12 * time.Second)))
-	b.shows(`Redis: no answer since `+at.UTC().Format(time.TimeOnly)+`, for 12\.\ds: look into Redis`, `connection\s+refused`, `waiting 1,234`, `w-1 +━+─* +[45]\d\.\ds`)
+	b.shows(`Redis: no answer since `+at.UTC().Format(time.TimeOnly)+`, for 1[2-9]\.\ds: look into Redis`, `connection\s+refused`, `waiting 1,234`, `w-1 +━+─* +[45]\d\.\ds`)
 	b.press("d", "esc")
 	b.look()
 	b.shuns(`no answer`)
@@ -444,7 +444,7 @@ func TestScreen_saysWhichServerIsAway(t *testing.T) {
 	t.Cleanup(db.Close)
 	b.inspector = inspect.New(b.rdb, db, b.frame.Queue, lease)
 	b.look()
-	b.shows(`PostgreSQL: no answer for 0\.\ds`, `2 +4\d\.\ds +unknown`, `● live`)
+	b.shows(`PostgreSQL: no answer for \d\.\ds`, `2 +4\d\.\ds +unknown`, `● live`)
 }
 
 func TestScreen_saysThatRedisWasNeverThere(t *testing.T) {
@@ -452,7 +452,7 @@ func TestScreen_saysThatRedisWasNeverThere(t *testing.T) {
 	b := newBench(t)
 	b.shows(`looking …`)
 	b.see(firstFrame(t, inspect.New(away(t), b.db, "q", lease)))
-	b.shows(`no answer`, `Redis: no answer, for 0\.\ds: `, `connection\s+refused`, `q quit`)
+	b.shows(`no answer`, `Redis: no answer, for \d\.\ds: `, `connection\s+refused`, `q quit`)
 }
 
 func TestScreen_saysWhatFailed(t *testing.T) {
