@@ -13,7 +13,7 @@ import (
 )
 
 // soon is how long the page may take to show what is.
-const soon = 15 * time.Second
+const soon = 40 * time.Second
 
 // lists is true once every list that shows is there.
 const lists = `![...document.querySelectorAll("main table")].some((t) => t.checkVisibility() && !t.tBodies[0].children.length)`

@@ -33,7 +33,7 @@ import (
 )
 
 // actionTime bounds each step of a test.
-const actionTime = 20 * time.Second
+const actionTime = 60 * time.Second
 
 // chromium is the one of this test process.
 var chromium = sync.OnceValues(start)
