@@ -179,3 +179,27 @@ func countsText(counts map[queue.Reason]int) string {
 	}
 	return fmt.Sprintf("%s (%s)", plural(total, "dead letter"), strings.Join(parts, ", "))
 }
+
+// change does to the letters what was confirmed, and says to how many: somebody else may have
+// been quicker with the rest. Where there are none, it asks nobody.
+func (l chosen) change(ctx context.Context, c *change, what, past string, do func(context.Context, ...string) (int, error)) (int, error) {
+	if len(l.ids) == 0 {
+		return 0, nil
+	}
+	if err := c.confirm(ctx, what); err != nil {
+		return 0, err
+	}
+	done, err := do(ctx, l.ids...)
+	if err != nil {
+		return done, fmt.Errorf("%s or more %s, the rest may be tried again: %w", plural(done, "dead letter"), past, err)
+	}
+	return done, nil
+}
+
+func changedText(past string, done, gone int) string {
+	text := past + " " + plural(done, "dead letter")
+	if gone > 0 {
+		text += fmt.Sprintf("; %d were gone by then", gone)
+	}
+	return text
+}

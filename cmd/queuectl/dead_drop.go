@@ -42,18 +42,11 @@ func (p *program) drop(ctx context.Context, b backends, c *change, which choice,
 	if err != nil {
 		return err
 	}
-	var answer dropped
-	if len(letters.ids) > 0 {
-		what := fmt.Sprintf("This forgets %s of %s for good. Orders that are still open will be queued again after RECONCILE_AFTER.", letters.text, b.cfg.QueueName)
-		if err := c.confirm(ctx, what); err != nil {
-			return err
-		}
-		if answer.Dropped, err = b.operator(c).Drop(ctx, letters.ids...); err != nil {
-			return fmt.Errorf("%s or more dropped, the rest may be tried again: %w", plural(answer.Dropped, "dead letter"), err)
-		}
-		answer.Gone = len(letters.ids) - answer.Dropped
+	what := fmt.Sprintf("This forgets %s of %s for good. Orders that are still open will be queued again after RECONCILE_AFTER.", letters.text, b.cfg.QueueName)
+	done, err := letters.change(ctx, c, what, "dropped", b.operator(c).Drop)
+	if err != nil {
+		return err
 	}
-	return p.show(answer, func() string {
-		return "dropped " + plural(answer.Dropped, "dead letter") + goneText(answer.Gone)
-	})
+	answer := dropped{done, len(letters.ids) - done}
+	return p.show(answer, func() string { return changedText("dropped", answer.Dropped, answer.Gone) })
 }

@@ -43,25 +43,11 @@ func (p *program) requeue(ctx context.Context, b backends, c *change, which choi
 	if err != nil {
 		return err
 	}
-	var answer requeued
-	if len(letters.ids) > 0 {
-		if err := c.confirm(ctx, fmt.Sprintf("This queues %s of %s again, in front.", letters.text, b.cfg.QueueName)); err != nil {
-			return err
-		}
-		if answer.Requeued, err = b.operator(c).Requeue(ctx, letters.ids...); err != nil {
-			return fmt.Errorf("%s or more requeued, the rest may be tried again: %w", plural(answer.Requeued, "dead letter"), err)
-		}
-		answer.Gone = len(letters.ids) - answer.Requeued
+	what := fmt.Sprintf("This queues %s of %s again, in front.", letters.text, b.cfg.QueueName)
+	done, err := letters.change(ctx, c, what, "requeued", b.operator(c).Requeue)
+	if err != nil {
+		return err
 	}
-	return p.show(answer, func() string {
-		return "requeued " + plural(answer.Requeued, "dead letter") + goneText(answer.Gone)
-	})
-}
-
-// goneText is about letters that somebody else was quicker with.
-func goneText(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %d were gone by then", n)
+	answer := requeued{done, len(letters.ids) - done}
+	return p.show(answer, func() string { return changedText("requeued", answer.Requeued, answer.Gone) })
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/inspect"
-	"fulfillment-worker/internal/order"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -96,7 +95,7 @@ func (p *program) noMessageText(s inspect.Story) string {
 	switch {
 	case s.Unsearched > 0:
 		return "none found"
-	case s.Order != nil && (s.Order.Status == order.Pending || s.Order.Status == order.Processing):
+	case s.Astray():
 		return p.paint(red, "none: Redis has lost it, or it was never queued; see queuectl reconcile")
 	}
 	return "none, and it needs none"

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"fulfillment-worker/internal/queue"
 )
 
 const (
@@ -32,7 +34,7 @@ func (p *Page) serveActions(mux *http.ServeMux) {
 				return
 			}
 			for _, id := range wanted.IDs {
-				if !letterID.MatchString(id) {
+				if !queue.IsLetterID(id) {
 					refuse(w, http.StatusBadRequest, notAnEntry)
 					return
 				}

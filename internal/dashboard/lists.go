@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"regexp"
 
 	"fulfillment-worker/internal/queue"
 )
@@ -17,15 +16,12 @@ const (
 	notAnEntry = "not the id of a dead letter"
 )
 
-// letterID is how Redis names an entry of a stream.
-var letterID = regexp.MustCompile(`^\d{1,20}-\d{1,20}$`)
-
 func (p *Page) serveLists(mux *http.ServeMux) {
 	var asked lookups
 	list := func(pattern string, look func(context.Context, *http.Request) (any, error)) {
 		mux.Handle(pattern, p.reading(func(w http.ResponseWriter, r *http.Request) {
 			for _, id := range []string{r.FormValue("after"), r.PathValue("id")} {
-				if id != "" && !letterID.MatchString(id) {
+				if id != "" && !queue.IsLetterID(id) {
 					refuse(w, http.StatusBadRequest, notAnEntry)
 					return
 				}

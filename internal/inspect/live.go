@@ -272,7 +272,8 @@ func (l *Live) ask(ctx context.Context, after string, watched bool) (o Overview,
 	}
 	limited, cancel = context.WithTimeout(ctx, postgresTime)
 	defer cancel()
-	return o, nil, l.inspector.AddStatuses(limited, &o)
+	postgresErr = l.inspector.AddStatuses(limited, &o)
+	return o, nil, postgresErr
 }
 
 // needs are the last event that is known, and whether anybody watches.

@@ -265,10 +265,9 @@ func readEvents(entries []any) []Event {
 	events := make([]Event, 0, len(entries))
 	for _, entry := range slices.Backward(entries) {
 		parts := entry.([]any)
-		e := Event{ID: parts[0].(string), Fields: pairs(parts[1])}
-		ms, _, _ := strings.Cut(e.ID, "-")
-		at, _ := strconv.ParseInt(ms, 10, 64)
-		e.At, e.Kind = time.UnixMilli(at).UTC(), e.Fields["event"]
+		id := parts[0].(string)
+		e := Event{ID: id, At: streamTime(id), Fields: pairs(parts[1])}
+		e.Kind = e.Fields["event"]
 		delete(e.Fields, "event")
 		events = append(events, e)
 	}

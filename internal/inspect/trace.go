@@ -88,7 +88,7 @@ func (i *Inspector) Trace(ctx context.Context, idOrCorrelation string) (s Story,
 		}
 	}
 	for looks := 0; who.id != 0 && looks < 3; looks++ {
-		if s, err = i.tell(ctx, &who); err != nil || !s.astray() {
+		if s, err = i.tell(ctx, &who); err != nil || !s.Astray() {
 			break // else it may have been on its way from one place to the next
 		}
 	}
@@ -108,8 +108,8 @@ func (i *Inspector) tell(ctx context.Context, who *subject) (Story, error) {
 	return s, err
 }
 
-// astray reports whether the order needs a message and none was found.
-func (s *Story) astray() bool {
+// Astray reports whether the order needs a message and none was found.
+func (s *Story) Astray() bool {
 	return s.Order != nil && isOpen(s.Order.Status) && len(s.Messages) == 0 && s.Unsearched == 0
 }
 

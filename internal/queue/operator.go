@@ -143,6 +143,12 @@ func youngestFirst(ids []string) ([]string, error) {
 // ErrLetterID means that something cannot be the id of a dead letter.
 var ErrLetterID = errors.New("no dead letter's id")
 
+// IsLetterID reports whether something may be the id of a dead letter.
+func IsLetterID(id string) bool {
+	_, _, err := parseLetterID(id)
+	return err == nil
+}
+
 // parseLetterID reads an id of the stream of dead letters.
 func parseLetterID(id string) (ms, remainder uint64, err error) {
 	first, second, _ := strings.Cut(id, "-")
