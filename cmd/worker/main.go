@@ -144,7 +144,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
 	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Metrics: figures, Traces: tracer}
-	consumer.Prepare = fulfiller.Prepare
+	consumer.Prepare, consumer.Finish = fulfiller.Prepare, fulfiller.Finish
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)

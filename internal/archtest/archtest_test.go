@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"internal/crash":     "",
 	"internal/dashboard": "config inspect queue",
 
-	"internal/db":      "crash groupcommit metrics order outage",
+	"internal/db":      "groupcommit metrics order outage",
 	"internal/fulfil":  "crash db logger metrics order queue traces",
 	"internal/httpd":   "",
 	"internal/inspect": "metrics order queue",

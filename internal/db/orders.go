@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"fulfillment-worker/internal/crash"
 	"fulfillment-worker/internal/order"
 	"fulfillment-worker/internal/outage"
 )
@@ -26,10 +24,11 @@ type Token string
 // [*order.InHandError] if the order is processing and not to be taken over, or what
 // PostgreSQL has against this very row.
 func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Token, err error) {
-	return o.GoOn(ctx, Attempt{change: change{id, version}})
+	return o.GoOnClaiming(ctx, Attempt{change: change{id, version}})
 }
 
-// Attempt is a claim that may have been tried once, by [Orders.ClaimTogether].
+// Attempt is a claim or a finish that may have been tried once, by [Orders.ClaimTogether] or
+// [Orders.FinishTogether].
 type Attempt struct {
 	change
 	begun  time.Time // zero: it was not
@@ -37,36 +36,65 @@ type Attempt struct {
 	err    error
 }
 
-// Claimed reports whether the claim has succeeded.
-func (a Attempt) Claimed() bool { return !a.begun.IsZero() && a.err == nil }
+// Succeeded reports whether the order has made the step.
+func (a *Attempt) Succeeded() bool { return !a.begun.IsZero() && a.err == nil }
 
 // ClaimTogether tries to set all the orders, of which none stands there twice, to processing
-// at one go. Nothing is tried while PostgreSQL is away. [Orders.GoOn] tells of each what came
-// of it, and does what is left to do.
+// at one go. Nothing is tried while PostgreSQL is away. [Orders.GoOnClaiming] tells of each
+// what came of it, and does what is left to do.
 func (o *Orders) ClaimTogether(ids []int64) []Attempt {
-	attempts, calls := make([]Attempt, len(ids)), make([]*call, len(ids))
+	attempts := make([]Attempt, len(ids))
 	for i, id := range ids {
-		attempts[i].change = change{id: id}
-		calls[i] = &call{Request: attempts[i].change}
+		attempts[i].id = id
+	}
+	o.together(o.claims, attempts)
+	return attempts
+}
+
+// Claimed is an order and the token with which it was claimed.
+type Claimed struct {
+	ID    int64
+	Token Token
+}
+
+// FinishTogether is to [Orders.Finish] and [Orders.GoOnFinishing] what [Orders.ClaimTogether]
+// is to Claim and GoOnClaiming.
+func (o *Orders) FinishTogether(all []Claimed) []Attempt {
+	attempts := make([]Attempt, len(all))
+	for i, c := range all {
+		attempts[i].change = change{c.ID, string(c.Token)}
+	}
+	o.together(o.finishes, attempts)
+	return attempts
+}
+
+// together tries a step for many orders at one go, unless PostgreSQL is away.
+func (o *Orders) together(s *step, attempts []Attempt) {
+	if len(attempts) == 0 {
+		return
 	}
 	select {
 	case <-o.Available():
 	default:
-		return attempts
+		return
+	}
+	backing, calls := make([]call, len(attempts)), make([]*call, len(attempts))
+	for i, a := range attempts {
+		backing[i].Request = a.change
+		calls[i] = &backing[i]
 	}
 	begun := time.Now()
-	o.claims.flush(slices.Clone(calls)) // which sorts them
-	for i, c := range calls {
-		if !errors.Is(c.Err, errTogether) {
+	s.flush(calls)
+	for i := range backing {
+		if c := &backing[i]; !errors.Is(c.Err, errTogether) {
 			attempts[i].begun, attempts[i].result, attempts[i].err = begun, c.Answer, c.Err
 		}
 	}
-	return attempts
 }
 
-// GoOn goes on with a claim as [Orders.Claim] would have done after its first try.
-func (o *Orders) GoOn(ctx context.Context, a Attempt) (token Token, err error) {
-	if a.Claimed() {
+// GoOnClaiming goes on with a claim as [Orders.Claim] would have done after its first try.
+func (o *Orders) GoOnClaiming(ctx context.Context, a Attempt) (token Token, err error) {
+	if a.Succeeded() {
 		return a.result.token, nil
 	}
 	var asked time.Time // when our first try of unknown outcome began; zero: there was none
@@ -139,10 +167,19 @@ func (o *Orders) mayTake(seen row, asked time.Time) error {
 //
 // It waits out outages until ctx is done and returns its cause then.
 func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
+	return o.GoOnFinishing(ctx, Attempt{change: change{id, string(token)}})
+}
+
+// GoOnFinishing goes on with a finish as [Orders.Finish] would have done after its first try.
+func (o *Orders) GoOnFinishing(ctx context.Context, a Attempt) error {
+	if a.Succeeded() {
+		return nil
+	}
 	unknown := false // an earlier try may have been carried out
 	err := outage.RideQuietly(ctx, o.log, "finish the order", isRefusal, func() error {
 		return o.try(ctx, func() error {
-			err := o.finishOnce(id, token)
+			err := o.finishOnce(a)
+			a.begun = time.Time{} // from now on it is tried here
 			if errors.Is(err, order.ErrFulfilled) && unknown {
 				return nil // most likely by that try; whoever it was, the work is done
 			}
@@ -150,16 +187,18 @@ func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
 			return err
 		})
 	})
-	crash.At("fulfilled")
-	return wrap("finish", id, err)
+	return wrap("finish", a.id, err)
 }
 
-func (o *Orders) finishOnce(id int64, token Token) error {
-	_, err := o.finishes.do(change{id, string(token)})
+func (o *Orders) finishOnce(a Attempt) error {
+	err := a.err
+	if a.begun.IsZero() {
+		_, err = o.finishes.do(a.change)
+	}
 	if !errors.Is(err, errGuard) {
 		return err
 	}
-	seen, err := o.look(id)
+	seen, err := o.look(a.id)
 	switch {
 	case err != nil:
 		return err

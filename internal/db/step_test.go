@@ -223,7 +223,7 @@ func TestClaimTogether(t *testing.T) {
 	ids := slices.Sorted(maps.Keys(states))
 	slices.Reverse(ids) // in no order of PostgreSQL's
 	for i, attempt := range b.orders.ClaimTogether(ids) {
-		token, err := b.orders.GoOn(b.bounded(), attempt)
+		token, err := b.orders.GoOnClaiming(b.bounded(), attempt)
 		want := states[ids[i]]
 		var inHand *order.InHandError
 		if errors.As(want, &inHand) {
@@ -257,7 +257,7 @@ func TestClaimTogether_answersAreLost(t *testing.T) {
 			var all errgroup.Group
 			for i, id := range ids {
 				all.Go(func() error {
-					token, err := orders.GoOn(b.bounded(), attempts[i])
+					token, err := orders.GoOnClaiming(b.bounded(), attempts[i])
 					var inHand *order.InHandError
 					if errors.As(err, &inHand) && inHand.Ours {
 						token, err = orders.Claim(b.bounded(), id, inHand.Version)
@@ -269,6 +269,89 @@ func TestClaimTogether_answersAreLost(t *testing.T) {
 				})
 			}
 			must(t, all.Wait())
+			testenv.CheckContract(t, b.url)
+		})
+	}
+}
+
+// Who was finished together with others is told the same as if he had been alone.
+func TestFinishTogether(t *testing.T) {
+	b := newBench(t)
+	mine, lost, over := b.insert("pending", 0), b.insert("pending", 0), b.insert("pending", 0)
+	var all []db.Claimed
+	for _, id := range []int64{over, lost, mine} {
+		token, err := b.orders.Claim(b.bounded(), id, "")
+		must(t, err)
+		all = append(all, db.Claimed{ID: id, Token: token})
+	}
+	all = append(all, db.Claimed{ID: mine + 9, Token: all[0].Token})
+	newer, err := b.orders.Claim(b.bounded(), lost, b.version(lost))
+	must(t, err)
+	must(t, b.orders.Finish(b.bounded(), over, all[0].Token))
+	want := []error{order.ErrFulfilled, order.ErrSuperseded, nil, order.ErrUnknown}
+	for i, attempt := range b.orders.FinishTogether(all) {
+		if got := b.orders.GoOnFinishing(b.bounded(), attempt); !errors.Is(got, want[i]) {
+			t.Errorf("order %d: got %v, want %v", all[i].ID, got, want[i])
+		}
+	}
+	must(t, b.orders.Finish(b.bounded(), lost, newer))
+	testenv.CheckContract(t, b.url)
+}
+
+// claimed claims n orders.
+func (b *bench) claimed(n int) (all []db.Claimed) {
+	b.Helper()
+	ids := b.insertMany("pending", n)
+	for i, attempt := range b.orders.ClaimTogether(ids) {
+		token, err := b.orders.GoOnClaiming(b.bounded(), attempt)
+		must(b, err)
+		all = append(all, db.Claimed{ID: ids[i], Token: token})
+	}
+	return all
+}
+
+// goOn goes on with finishes that were tried together, each by itself.
+func (b *bench) goOn(orders *db.Orders, attempts []db.Attempt) []error {
+	errs := make([]error, len(attempts))
+	var all sync.WaitGroup
+	for i, attempt := range attempts {
+		all.Go(func() { errs[i] = orders.GoOnFinishing(b.bounded(), attempt) })
+	}
+	all.Wait()
+	return errs
+}
+
+// A row that refuses to be finished sinks none of those that it was tried with.
+func TestFinishTogether_oneRefuses(t *testing.T) {
+	b := newBench(t)
+	all := b.claimed(30)
+	b.exec(`ALTER TABLE orders ADD CONSTRAINT poison CHECK (status <> 'fulfilled' OR id <> ` + strconv.FormatInt(all[7].ID, 10) + `)`)
+	for i, err := range b.goOn(b.orders, b.orders.FinishTogether(all)) {
+		if (err != nil) != (i == 7) {
+			t.Errorf("order %d: got %v", all[i].ID, err)
+		}
+	}
+	if n := b.count("fulfilled"); n != 29 {
+		t.Errorf("%d orders are fulfilled, want 29", n)
+	}
+}
+
+// A finish that was made together and had no answer has succeeded, whoever carried it out.
+func TestFinishTogether_answersAreLost(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			b := newBench(t)
+			orders, proxy := b.throughProxy(t)
+			all := b.claimed(30)
+			way.lose(proxy, 1, "SET status = 'fulfilled'")
+			attempts := orders.FinishTogether(all)
+			if proxy.Lost() != 1 {
+				t.Fatalf("%d lost, want 1: the fault did not happen", proxy.Lost())
+			}
+			must(t, errors.Join(b.goOn(orders, attempts)...))
+			if n := b.count("fulfilled"); n != len(all) {
+				t.Errorf("%d orders are fulfilled, want %d", n, len(all))
+			}
 			testenv.CheckContract(t, b.url)
 		})
 	}

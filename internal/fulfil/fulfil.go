@@ -4,7 +4,7 @@
 //
 // # What callers may rely on
 //
-//   - [Fulfiller.Handle] returns nil only for an order that is fulfilled in
+//   - [Fulfiller.Finish] returns nil only for an order that is fulfilled in
 //     PostgreSQL; the message may be forgotten then, and not before.
 //   - Work begins only for an order that is claimed, and after the queue has been
 //     told: an order that kills its worker is counted.
@@ -45,8 +45,10 @@ type Work interface {
 // Orders is the orders table; [*db.Orders] is the real one and documents the methods.
 type Orders interface {
 	ClaimTogether(ids []int64) []db.Attempt
-	GoOn(ctx context.Context, a db.Attempt) (db.Token, error)
+	GoOnClaiming(ctx context.Context, a db.Attempt) (db.Token, error)
 	Claim(ctx context.Context, id int64, version string) (db.Token, error)
+	FinishTogether(all []db.Claimed) []db.Attempt
+	GoOnFinishing(ctx context.Context, a db.Attempt) error
 	Finish(ctx context.Context, id int64, token db.Token) error
 }
 
@@ -69,24 +71,26 @@ type Fulfiller struct {
 	Traces  *traces.Tracer   // nil: none are made
 }
 
-// Handle fulfils the order of one message. It is a [queue.Handler].
+// Handle does the work that one message asks for, and leaves what remains to
+// [Fulfiller.Finish]. It is a [queue.Handler].
 func (f *Fulfiller) Handle(ctx context.Context, d *queue.Delivery) error {
 	r, prepared := d.Prepared.(*request)
 	if !prepared {
 		r = f.open(d)
+		d.Prepared = r
 	}
-	return classify(f.fulfil(ctx, d, r))
+	return classify(f.handle(ctx, d, r))
 }
 
-func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
+func (f *Fulfiller) handle(ctx context.Context, d Delivery, r *request) (err error) {
 	m := r.message
 	if r.err != nil {
 		return r.err
 	}
 	ctx = r.trace.Context(logger.WithOrder(ctx, m.OrderID, m.CorrelationID))
+	r.ctx = ctx
 
-	token, err := f.claim(ctx, d, r)
-	if err != nil {
+	if r.token, err = f.claim(ctx, d, r); err != nil {
 		return f.unclaimed(ctx, err)
 	}
 	if !r.claimed() {
@@ -98,15 +102,16 @@ func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
 	}
 	r.trace.Number(d.Number())
 	r.trace.Enter(traces.Work)
-	f.Log.InfoContext(ctx, "Processing order "+strconv.FormatInt(m.OrderID, 10), "delivery", d.Number())
+	logger.Info(ctx, f.Log, "Processing order "+strconv.FormatInt(m.OrderID, 10), slog.Int("delivery", d.Number()))
 	f.Metrics.Begun(d.Number(), m.Queued, r.claimedAt)
 	start := time.Now()
 	if err := f.work(ctx, r.trace.Pass(m)); err != nil {
 		return err
 	}
+	r.took, r.worked = time.Since(start), true
 	crash.At("worked")
 	r.trace.Enter(traces.Finish)
-	return f.finish(ctx, m, token, start)
+	return nil
 }
 
 // claim takes the order over from a former holder only where the queue knows that there is
@@ -136,8 +141,8 @@ func (f *Fulfiller) claim(ctx context.Context, d Delivery, r *request) (db.Token
 }
 
 func (f *Fulfiller) firstClaim(ctx context.Context, r *request) (db.Token, error) {
-	if r.attempt != nil {
-		return f.Orders.GoOn(ctx, *r.attempt)
+	if r.claim != nil {
+		return f.Orders.GoOnClaiming(ctx, *r.claim)
 	}
 	r.trace.Enter(traces.Row)
 	return f.Orders.Claim(ctx, r.message.OrderID, "")
@@ -162,26 +167,6 @@ func (f *Fulfiller) work(ctx context.Context, m order.Message) error {
 	err := f.Work.Do(limited, m)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil && !errors.Is(err, errTimeout) {
 		return fmt.Errorf("%w: %w", errTimeout, err)
-	}
-	return err
-}
-
-// finish tries at least once, even if the worker was told to stop meanwhile: what is
-// done shall be known to be done.
-func (f *Fulfiller) finish(ctx context.Context, m order.Message, token db.Token, start time.Time) error {
-	took := time.Since(start)
-	err := f.Orders.Finish(ctx, m.OrderID, token)
-	switch {
-	case err == nil:
-		f.Metrics.Fulfilled(m.Queued, took)
-		f.Log.InfoContext(ctx, "Order "+strconv.FormatInt(m.OrderID, 10)+" fulfilled", "processing_duration_ms", took.Milliseconds())
-	case errors.Is(err, order.ErrFulfilled):
-		f.Metrics.Fenced()
-		f.Log.WarnContext(ctx, "Order was fulfilled by its new holder, nothing changed")
-		return nil
-	case errors.Is(err, order.ErrSuperseded):
-		f.Metrics.Fenced()
-		f.Log.WarnContext(ctx, "Order was taken over, nothing changed", "error", err)
 	}
 	return err
 }

@@ -104,6 +104,14 @@ func (s *script) fulfil(ctx context.Context, log *slog.Logger, payload string) e
 	return f.fulfil(ctx, s, read(s, []byte(payload)))
 }
 
+// fulfil is an order's whole way.
+func (f *Fulfiller) fulfil(ctx context.Context, d Delivery, r *request) error {
+	if err := f.handle(ctx, d, r); err != nil {
+		return err
+	}
+	return f.finish(r)
+}
+
 func TestFulfiller_steps(t *testing.T) {
 	t.Parallel()
 	const (
@@ -319,7 +327,9 @@ func TestFulfiller_logs(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				_ = tt.script.fulfil(t.Context(), logger.New(&log, "test", slog.LevelDebug), payload)
+				lines := logger.New(&log, "test", slog.LevelDebug)
+				_ = tt.script.fulfil(t.Context(), lines, payload)
+				logger.Flush(lines)
 				var got []string
 				for text := range strings.Lines(log.String()) {
 					var line struct {

@@ -14,10 +14,16 @@ import (
 // request is what a message asks for, and what was done about it already.
 type request struct {
 	message   order.Message
-	err       error       // why it cannot be read
-	attempt   *db.Attempt // to claim the order; nil: none
-	claimedAt time.Time   // when the message was, or a moment later
+	err       error     // why it cannot be read
+	claimedAt time.Time // when the message was, or a moment later
 	trace     *traces.Order
+	ctx       context.Context // of the handler, and about the order
+
+	claim  *db.Attempt   // by the preparation; nil: none
+	token  db.Token      // from the claim that succeeded
+	worked bool          // and so the order can be finished
+	took   time.Duration // the work
+	finish *db.Attempt   // together with others; nil: none
 }
 
 // open reads the message of a delivery, and begins its trace.
@@ -34,7 +40,7 @@ func read(d Delivery, payload []byte) *request {
 }
 
 // claimed reports whether the preparation has claimed the order.
-func (r *request) claimed() bool { return r.attempt != nil && r.attempt.Claimed() }
+func (r *request) claimed() bool { return r.claim != nil && r.claim.Succeeded() }
 
 // Prepare claims the orders of messages that were claimed together, and notes their start:
 // one statement and one script for all where nothing is in the way. What that leaves undone
@@ -56,8 +62,9 @@ func (f *Fulfiller) Prepare(_ context.Context, all []*queue.Delivery) {
 		return
 	}
 	var starts []*queue.Delivery
-	for i, attempt := range f.Orders.ClaimTogether(ids) {
-		if requests[i].attempt = &attempt; attempt.Claimed() {
+	attempts := f.Orders.ClaimTogether(ids)
+	for i := range attempts {
+		if requests[i].claim = &attempts[i]; requests[i].claimed() {
 			crash.At("row_claimed")
 			requests[i].trace.Enter(traces.Start)
 			starts = append(starts, claims[i])

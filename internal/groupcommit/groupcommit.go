@@ -19,7 +19,8 @@
 //
 //   - It never repeats a request, and never drops one: what becomes of a flush that
 //     failed is its callers' business.
-//   - It has no goroutine of its own while callers wait: they flush for each other.
+//   - It has no goroutine of its own while callers wait: they flush for each other. One
+//     flushes for those who do not wait.
 package groupcommit
 
 import (
@@ -51,6 +52,10 @@ const (
 
 // Group coalesces the calls of [Group.Do] and [Group.Send]. Any number of goroutines may use one.
 type Group[Q any, K comparable, A any] struct {
+	// Go runs the flushes for which nobody waits. It may be set before the first of them; nil
+	// is a new goroutine for each.
+	Go func(func())
+
 	key   func(Q) K
 	most  int
 	flush func([]*Call[Q, A])
@@ -79,14 +84,23 @@ func (g *Group[Q, K, A]) Do(request Q) (A, error) {
 	return g.end(c)
 }
 
-// Send has the request flushed and calls then with the answer to it, in this goroutine or in
-// another. Nobody else is answered before then returns.
+// Send has the request flushed and calls then with the answer to it, in another goroutine.
+// Nobody else is answered before then returns. What one goroutine sends in a row has a good
+// chance to go out together: the flush begins when somebody gets round to it.
 func (g *Group[Q, K, A]) Send(request Q, then func(A, error)) {
 	c := g.calls.Get().(*Call[Q, A])
 	c.Request, c.then = request, then
 	if g.leads(c) {
-		g.lead(c)
+		g.goLead(c)
 	}
+}
+
+func (g *Group[Q, K, A]) goLead(c *Call[Q, A]) {
+	if g.Go == nil {
+		go g.lead(c)
+		return
+	}
+	g.Go(func() { g.lead(c) })
 }
 
 // end is the end of a call.
@@ -160,7 +174,7 @@ func (g *Group[Q, K, A]) pass() {
 		return
 	}
 	if next := g.gathered[0]; next.then != nil {
-		go g.lead(next) // nobody waits who could
+		g.goLead(next) // nobody waits who could
 	} else {
 		next.turn <- yours
 	}

@@ -129,7 +129,7 @@ func TestSend(t *testing.T) {
 				answers <- answer
 			})
 		}
-		go send(1)
+		send(1) // which waits for nothing
 		synctest.Wait()
 		send(2)
 		send(3)
@@ -142,6 +142,35 @@ func TestSend(t *testing.T) {
 			if got, want := <-answers, fmt.Sprint("answer to ", q); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
+		}
+	})
+}
+
+// Flushes for which nobody waits are run by whom the group was given for that, and what is
+// sent until he begins goes out with the first.
+func TestSend_byWhomItIsGiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(10)
+		var flushes []func()
+		d.Go = func(f func()) { flushes = append(flushes, f) }
+		for q := range 3 {
+			d.Send(q, func(string, error) {})
+		}
+		if len(flushes) != 1 {
+			t.Fatalf("%d flushes were given to run, want 1", len(flushes))
+		}
+		go flushes[0]()
+		synctest.Wait()
+		d.Send(7, func(string, error) {})
+		d.Send(8, func(string, error) {})
+		d.end <- struct{}{}
+		synctest.Wait()
+		if len(flushes) != 2 {
+			t.Fatalf("%d flushes were given to run, want the next, too", len(flushes))
+		}
+		go flushes[1]()
+		if got, want := d.flushes(), [][]int{{0, 1, 2}, {7, 8}}; !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("the flushes carried %v, want %v", got, want)
 		}
 	})
 }

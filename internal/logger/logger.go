@@ -7,7 +7,7 @@
 //     correlation_id first, in that order, and each once. A write is of whole lines.
 //   - A warning or an error is out when it was logged, and with it all before it. Any
 //     other line is out then, too, or goes out with the next write, which is under way;
-//     [Flush] waits for that.
+//     that of [Info] is on its way. [Flush] waits for all.
 //   - The correlation id and the order id come from the context, and so do the ids of a
 //     trace, where there is one.
 //   - An attribute that JSON cannot hold is written as text; a line is never
@@ -88,7 +88,13 @@ func (h *handler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 // Handle writes the record.
-func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+func (h *handler) Handle(ctx context.Context, r slog.Record) (err error) {
+	h.encode(ctx, r, func(line []byte) { err = h.out.write(line, r.Level >= slog.LevelWarn) })
+	return err
+}
+
+// encode makes a line of the record, which is worth nothing once use returns.
+func (h *handler) encode(ctx context.Context, r slog.Record, use func(line []byte)) {
 	about := orderOf(ctx)
 	l := newLine()
 	defer l.free()
@@ -121,7 +127,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		l.json = appendText(l.json, t.span)
 	}
 	l.json = append(l.json, "}\n"...)
-	return h.out.write(l.json, r.Level >= slog.LevelWarn)
+	use(l.json)
 }
 
 // WithAttrs returns a handler that adds the attributes to every record.
@@ -175,6 +181,22 @@ func flatten(prefix string, a slog.Attr, put func(key string, value slog.Value))
 	for _, inner := range value.Group() {
 		flatten(prefix, inner, put)
 	}
+}
+
+// Info is [slog.Logger.InfoContext] for what is said of each order: it does not look for
+// who has called it, which no line says and would take longer than the line, and leaves
+// the write to a goroutine that begins at once, so that lines of many orders share it.
+func Info(ctx context.Context, log *slog.Logger, message string, attrs ...slog.Attr) {
+	if !log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	r := slog.NewRecord(time.Now(), slog.LevelInfo, message, 0)
+	r.AddAttrs(attrs...)
+	if h, ok := log.Handler().(*handler); ok {
+		h.encode(ctx, r, h.out.leave)
+		return
+	}
+	_ = log.Handler().Handle(ctx, r) // as slog.Logger does
 }
 
 type orderKey struct{}

@@ -482,6 +482,49 @@ func TestLogger_gathersWhileItWrites(t *testing.T) {
 	}
 }
 
+// What is said of an order is written by somebody else, together with what comes until he
+// begins; Flush waits for it, and so does a warning. The line is no other than by Logger.Info.
+func TestInfo(t *testing.T) {
+	for name, wait := range map[string]func(*slog.Logger){
+		"Flush":     logger.Flush,
+		"a warning": func(log *slog.Logger) { log.Warn("w") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gate{began: make(chan struct{}), goOn: make(chan struct{})}
+				log := logger.New(g, "shop", slog.LevelInfo).With("instance", "w-1")
+				ctx := logger.WithOrder(t.Context(), 17, "c-1")
+				logger.Info(ctx, log, "m", slog.Int("n", 1)) // comes back though nothing is written
+				waited := make(chan struct{})
+				go func() {
+					wait(log)
+					close(waited)
+				}()
+				synctest.Wait()
+				select {
+				case <-waited:
+					t.Error("it does not wait for what is on its way")
+				default:
+				}
+				go func() {
+					for range g.began {
+					}
+				}()
+				close(g.goOn)
+				<-waited
+				close(g.began)
+				want := logged(t, slog.LevelInfo, func(l *slog.Logger) { l.With("instance", "w-1").InfoContext(ctx, "m", "n", 1) })
+				if got := timestamp.ReplaceAllString(strings.Join(g.out.all, ""), `{`); !strings.HasPrefix(got, want) {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			})
+		})
+	}
+	if got := logged(t, slog.LevelWarn, func(l *slog.Logger) { logger.Info(t.Context(), l, "m") }); got != "" {
+		t.Errorf("at level warn it says %s", got)
+	}
+}
+
 // A reader that is slow keeps writers waiting rather than filling the memory.
 func TestLogger_gathersNoMoreThanItMay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

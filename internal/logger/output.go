@@ -36,11 +36,7 @@ func newOutput(w io.Writer) *output {
 func (o *output) write(line []byte, wait bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.gathered) >= most {
-		o.turned.Wait() // the reader is slow
-	}
-	o.gathered = append(o.gathered, line...)
-	o.came++
+	o.gather(line)
 	if o.writing {
 		if wait {
 			o.await(o.came)
@@ -55,6 +51,26 @@ func (o *output) write(line []byte, wait bool) error {
 		o.writing = false
 	}
 	return err
+}
+
+// leave has somebody else write a line: what comes until he gets round to it goes out with
+// it.
+func (o *output) leave(line []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gather(line)
+	if !o.writing {
+		o.writing = true
+		go o.writeAll()
+	}
+}
+
+func (o *output) gather(line []byte) {
+	for len(o.gathered) >= most {
+		o.turned.Wait() // the reader is slow
+	}
+	o.gathered = append(o.gathered, line...)
+	o.came++
 }
 
 // writeAll writes until nothing gathers any more.

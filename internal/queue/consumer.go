@@ -20,6 +20,9 @@ import (
 // within ShutdownTimeout.
 var ErrShutdown = errors.New("the worker is shutting down")
 
+// ErrAlone is what [Consumer.Finish] returns of a delivery that must be finished by itself.
+var ErrAlone = errors.New("not together with others")
+
 // A Handler does what a message asks for. It returns nil when that is done for
 // good, or an error: one made by [Reject] or [PutOff], or any other for a failure,
 // which is charged and retried, see [Failure]. It must return soon after its
@@ -43,6 +46,12 @@ type Consumer struct {
 	// handler would have to do alone, as far as that can be done at one go. What it leaves
 	// in [Delivery.Prepared] is for the handler.
 	Prepare func(context.Context, []*Delivery)
+
+	// Finish, if there is one, is called for deliveries whose handlers have returned nil, and
+	// ends at one go what they have begun. It returns for each what its handler would return
+	// otherwise. It may wait where it is given one; of many it does not wait for any, but
+	// returns [ErrAlone] for it, and is given it once more by itself.
+	Finish func(context.Context, []*Delivery) []error
 
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
@@ -83,10 +92,12 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
-			lanes: newLanes(c.keys.Lanes(instance, c.cfg.Concurrency)), idle: make(chan gang), over: make(chan struct{}), desks: newTokens(desks),
+			lanes: newLanes(c.keys, instance, c.cfg.Concurrency), desks: newTokens(desks), crew: newCrew(),
 		}
+		s.finishes = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.finishTogether)
 		s.starts = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New[*settlement, struct{}](nil, mostMessages, s.sendSettlements)
+		s.finishes.Go, s.settlements.Go = s.crew.run, s.crew.run
 		s.serve(ctx, work)
 	}
 	return nil

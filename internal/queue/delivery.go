@@ -26,14 +26,20 @@ type Delivery struct {
 
 	session *session
 	lane    *lane
+	gang    *gang
 	payload string // the same
 	digest  string
+	note    string // that the work has begun, see start.lua
 
 	orderID       int64  // zero until Concerns has said
 	correlationID string // so, too
 	charged       int    // zero until Start has asked
 	started       int    // 1 once Start has noted it: the note is this delivery's to remove
 	released      bool   // its slot is
+	done          bool   // it is counted as fulfilled, and not yet forgotten
+
+	ack  settlement // once it is fulfilled
+	acks [2]any     // the arguments of ack
 
 	asked    time.Time // when its claim began
 	follower *follower // nil: nobody follows it
@@ -91,6 +97,7 @@ func StartTogether(all []*Delivery) {
 	if len(all) == 0 {
 		return
 	}
+	all[0].gang.prepared() // as far as others need wait for it
 	charged, err := all[0].session.noteStarts(all)
 	for i, d := range all {
 		if err == nil && charged[i] >= 0 {
@@ -120,7 +127,7 @@ func (s *session) noteStarts(all []*Delivery) ([]int64, error) {
 	args := make([]any, 1, 1+2*len(all))
 	args[0] = s.instance
 	for _, d := range all {
-		args = append(args, note(d.digest), d.order()+" "+d.correlationID)
+		args = append(args, d.note, d.about())
 	}
 	answer, err := s.run(context.Background(), startScript,
 		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}, args...,
@@ -137,8 +144,14 @@ func (s *session) noteStarts(all []*Delivery) ([]int64, error) {
 	return charged, nil
 }
 
-// note is the field of the worker's hash that says that a message is being worked on.
-func note(digest string) string { return "order:" + digest }
+// about is what the note says: the order's id and its correlation id.
+func (d *Delivery) about() string {
+	about := make([]byte, 0, 64)
+	if d.orderID != 0 {
+		about = strconv.AppendInt(about, d.orderID, 10)
+	}
+	return string(append(append(about, ' '), d.correlationID...))
+}
 
 // Number counts the deliveries of the message that were charged, and this one. It
 // is known once Start has returned.

@@ -11,3 +11,12 @@ func Digest(payload []byte) string {
 	sum := sha1.Sum(payload)
 	return hex.EncodeToString(sum[:])
 }
+
+const notePrefix = "order:"
+
+// note is the field of the worker's hash that says that a message is being worked on. It
+// ends in the digest.
+func note(payload []byte) string {
+	sum := sha1.Sum(payload)
+	return string(hex.AppendEncode([]byte(notePrefix), sum[:]))
+}

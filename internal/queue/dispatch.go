@@ -1,7 +1,10 @@
 package queue
 
 import (
+	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fulfillment-worker/internal/groupcommit"
@@ -10,7 +13,10 @@ import (
 // gang are deliveries of messages that were claimed together.
 type gang struct {
 	all      []*Delivery
-	prepared func() // to call once they are; nil where they are already
+	prepared func() // to call once they are
+
+	taken  atomic.Int64 // how many somebody has begun to handle
+	coming atomic.Bool  // somebody is on the way to take the next
 }
 
 const (
@@ -43,10 +49,14 @@ func (s *session) dispatch(all ...*Delivery) {
 		}
 	})
 	slow := time.AfterFunc(groupcommit.Patience, prepared)
-	s.pass(gang{all, func() {
+	g := &gang{all: all, prepared: func() {
 		slow.Stop()
 		prepared()
-	}})
+	}}
+	for _, d := range all {
+		d.gang = g
+	}
+	s.crew.run(func() { s.deliver(g) })
 }
 
 // takeDesks takes what a gang of that size needs, as far as it is free.
@@ -66,37 +76,77 @@ func (s *session) takeDesks(size int) (taken int) {
 	return taken
 }
 
-// pass has a gang handled by a goroutine that has nothing to do, whose stack has grown
-// already, or else by a new one.
-func (s *session) pass(g gang) {
-	select {
-	case s.idle <- g:
-	default:
-		go func() {
-			s.deliver(g)
-			for {
-				select {
-				case next := <-s.idle:
-					s.deliver(next)
-				case <-s.over:
-					return
-				}
-			}
-		}()
+// deliver has a gang prepared, and each of it handled.
+func (s *session) deliver(g *gang) {
+	s.prepare(g.all)
+	g.prepared()
+	s.handleRest(g)
+}
+
+// handleRest handles what is left of a gang. Each handler may take its time: before one is
+// called, somebody else is on the way who goes on with the next, as soon as he gets to
+// run. As long as handlers return at once he does not, and nobody need be woken.
+func (s *session) handleRest(g *gang) {
+	g.coming.Store(false)
+	for n := g.taken.Add(1); n <= int64(len(g.all)); n = g.taken.Add(1) {
+		if n < int64(len(g.all)) && g.coming.CompareAndSwap(false, true) {
+			s.crew.run(func() { s.handleRest(g) })
+		}
+		s.handleOne(g.all[n-1])
 	}
 }
 
-// deliver has each of a gang handled by a goroutine of its own.
-func (s *session) deliver(g gang) {
-	if g.prepared != nil {
-		s.prepare(g.all)
-		g.prepared()
-	}
-	for i := range g.all[1:] {
-		s.pass(gang{all: g.all[i+1 : i+2]})
-	}
-	d := g.all[0]
+// handleOne has a message handled, and sees to what comes of it.
+func (s *session) handleOne(d *Delivery) {
 	err := s.safely(d)
+	if err == nil && s.Finish != nil {
+		s.finishes.Send(d, s.finished)
+		return
+	}
+	s.conclude(d, err)
+}
+
+// finishTogether finishes what was handled while the ones before were finished.
+func (s *session) finishTogether(calls []*groupcommit.Call[*Delivery, *Delivery]) {
+	all := make([]*Delivery, len(calls))
+	for i, c := range calls {
+		all[i] = c.Request
+		c.Answer = c.Request
+	}
+	for i, err := range s.finish(all) {
+		calls[i].Err = err
+	}
+}
+
+// finish calls Finish. Where it panics with many, each shows by itself whose fault it is.
+func (s *session) finish(all []*Delivery) (errs []error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err := ErrAlone
+			if len(all) == 1 {
+				err = s.panicked(all[0], p)
+			}
+			errs = slices.Repeat([]error{err}, len(all))
+		}
+	}()
+	return s.Finish(s.live, all)
+}
+
+// finished goes on with a delivery that was finished together with others, and waits for
+// nothing.
+func (s *session) finished(d *Delivery, err error) {
+	switch {
+	case err == nil:
+		s.conclude(d, nil)
+	case errors.Is(err, ErrAlone):
+		go func() { s.conclude(d, s.finish([]*Delivery{d})[0]) }()
+	default:
+		go s.conclude(d, err)
+	}
+}
+
+// conclude settles a delivery by what its handler has returned. If that is nil it does not wait.
+func (s *session) conclude(d *Delivery, err error) {
 	d.handled(err)
 	if err == nil {
 		s.ack(d)
@@ -110,6 +160,9 @@ func (s *session) deliver(g gang) {
 func (s *session) letGo(d *Delivery) {
 	s.release(d)
 	d.lane.drop(d.payload)
+	if d.done {
+		<-s.done
+	}
 	s.hands.Add(-1)
 	d.tell()
 	s.handlers.Done()
@@ -118,7 +171,8 @@ func (s *session) letGo(d *Delivery) {
 // prepare does what can be done for all of them at once.
 func (s *session) prepare(all []*Delivery) {
 	for _, d := range all {
-		d.digest = Digest(d.Payload)
+		d.note = note(d.Payload)
+		d.digest = d.note[len(notePrefix):]
 	}
 	if s.Prepare == nil {
 		return

@@ -10,16 +10,18 @@ import (
 // lane is one of the lists in which a worker keeps what it has in hand, and counts the
 // messages that the worker knows to be there. Two copies of one payload count as two.
 type lane struct {
-	key string
+	key   string
+	noted []string // the keys of all that is kept about a message here: itself, its start, what it was charged, whether its order may be taken over
 
 	mu   sync.Mutex
 	held map[string]int
 	n    int
 }
 
-func newLanes(keys []string) (lanes []*lane) {
-	for _, key := range keys {
-		lanes = append(lanes, &lane{key: key, held: map[string]int{}})
+func newLanes(keys Keys, instance string, concurrency int) (lanes []*lane) {
+	for _, key := range keys.Lanes(instance, concurrency) {
+		noted := []string{key, keys.Worker(instance), keys.Deliveries(), keys.Redelivered()}
+		lanes = append(lanes, &lane{key: key, noted: slices.Clip(noted), held: map[string]int{}})
 	}
 	return lanes
 }

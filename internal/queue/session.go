@@ -27,11 +27,11 @@ type session struct {
 	live     context.Context         // of the handlers; set by serve before the first claim
 	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
-	idle     chan gang     // to goroutines that have handled one before
-	over     chan struct{} // closed when no more come
+	crew     *crew
 
 	lanes       []*lane
 	starts      *groupcommit.Group[*Delivery, struct{}, int64]
+	finishes    *groupcommit.Group[*Delivery, struct{}, *Delivery]
 	settlements *groupcommit.Group[*settlement, struct{}, []int64]
 
 	// confined to the claim loop
@@ -73,8 +73,8 @@ func (s *session) serve(ctx, work context.Context) {
 	heartbeat.Go(func() { s.keepLease(beating) })
 	defer heartbeat.Wait()
 
+	defer s.crew.dismiss()
 	s.claimLoop(claiming)
-	close(s.over)
 	s.drain()
 	stopBeating()
 	crash.At("leaving")
@@ -116,11 +116,17 @@ func (s *session) drain() {
 func (s *session) safely(d *Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &Failure{Err: fmt.Errorf("the handler panicked: %v", p), Kind: "panic"}
-			s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
+			err = s.panicked(d, p)
 		}
 	}()
 	return s.handle(s.live, d)
+}
+
+// panicked is the error of a handler that panics. The stack must still be there.
+func (s *session) panicked(d *Delivery, p any) error {
+	err := &Failure{Err: fmt.Errorf("the handler panicked: %v", p), Kind: "panic"}
+	s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
+	return err
 }
 
 // drainContext returns a context that outlives ctx by d and then ends with the

@@ -117,40 +117,42 @@ func (s *session) settle(d *Delivery, err error) {
 // no more messages than there are slots pile up so.
 func (s *session) ack(d *Delivery) {
 	crash.At("finished")
-	end := func() { s.letGo(d) }
 	select {
 	case s.done <- struct{}{}:
+		d.done = true
 		s.release(d)
-		end = func() {
-			<-s.done
-			s.letGo(d)
-		}
 	default:
 	}
-	started := ""
+	d.acks = [2]any{d.payload, ""}
 	if d.started == 1 {
-		started = note(d.digest)
+		d.acks[1] = d.note
 	}
-	request := settlementBy(ackScript, s.noted(d), d.payload, started)
-	s.settlements.Send(request, func(_ []int64, err error) {
+	d.ack = settlement{ackScript, d.lane.noted, d.acks[:]}
+	s.settlements.Send(&d.ack, func(_ []int64, err error) {
 		if err == nil {
-			crash.At("acked")
-			d.became(WasAcked, "")
-			end()
+			s.acked(d)
 			return
 		}
 		go func() {
-			if _, err := s.until(d.context(), "acknowledge", request); err == nil {
-				d.became(WasAcked, "")
+			if _, err := s.until(d.context(), "acknowledge", &d.ack); err == nil {
+				s.acked(d)
+			} else {
+				s.letGo(d)
 			}
-			end()
 		}()
 	})
 }
 
+// acked ends a delivery whose message is forgotten.
+func (s *session) acked(d *Delivery) {
+	crash.At("acked")
+	d.became(WasAcked, "")
+	s.letGo(d)
+}
+
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 	result, err := s.until(ctx, "keep a dead letter", settlementBy(deadScript,
-		append(s.noted(d), s.keys.Dead(), s.keys.Events()),
+		append(d.lane.noted, s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
 		s.cfg.Metrics.Dead(string(r.reason), 1)
@@ -161,7 +163,7 @@ func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 
 func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 	_, err := s.until(ctx, "put a message off", settlementBy(putoffScript,
-		[]string{d.lane.key, s.keys.Worker(s.instance), s.keys.Delayed()},
+		append(d.lane.noted[:2:2], s.keys.Delayed()),
 		d.Payload, d.digest, d.started, w.after.Milliseconds()))
 	if err == nil {
 		s.cfg.Metrics.PutOff()
@@ -177,7 +179,7 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	last := cmp.Or(failure.Last, Exhausted)
 	jitter := 0.8 + rand.Float64()*0.4
 	result, err := s.until(ctx, "let a message wait", settlementBy(retryScript,
-		append(s.noted(d), s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
+		append(d.lane.noted, s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
 		d.Payload, d.digest, d.started, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
 		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,
 		d.order(), d.correlationID, string(last), brief(why)))
@@ -207,12 +209,6 @@ func brief(err error) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "…"
-}
-
-// noted are the keys of all that is kept about a message in hand: itself, that it was
-// started, what it was charged, and whether its order may be taken over.
-func (s *session) noted(d *Delivery) []string {
-	return []string{d.lane.key, s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}
 }
 
 // until sends a settlement again until Redis has answered it; that is safe, for each is

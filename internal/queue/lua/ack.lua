@@ -16,16 +16,34 @@
 
 local processing, worker, deliveries, redelivered = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
-local held, notes = {}, {}
+local asked, notes, due = {}, {}, {}
 for i = 1, #ARGV, 2 do
   local payload, note = ARGV[i], ARGV[i + 1]
+  asked[#asked + 1] = payload
+  due[payload] = (due[payload] or 0) + 1
   if note ~= '' then
     notes[#notes + 1] = note
   end
-  if redis.call('LREM', processing, '-1', payload) == 1 then
-    held[#held + 1] = payload
+end
+
+-- Where all goes well these are the oldest, which go at one go.
+local held = redis.call('LRANGE', processing, -#asked, -1)
+local oldest = #held == #asked
+for _, payload in ipairs(held) do
+  due[payload] = (due[payload] or 0) - 1
+  oldest = oldest and due[payload] >= 0
+end
+if oldest then
+  redis.call('LTRIM', processing, 0, -#asked - 1)
+else
+  held = {}
+  for _, payload in ipairs(asked) do
+    if redis.call('LREM', processing, '-1', payload) == 1 then
+      held[#held + 1] = payload
+    end
   end
 end
+
 if #notes > 0 then
   redis.call('HDEL', worker, unpack(notes))
 end

@@ -12,8 +12,9 @@
 --                 that is too long is moved, is not among them, and is the last for now:
 --                 the worker's audit deals with it
 --
--- Atomic: each message travels in one LMOVE and is always in one of the lists.
--- Bounded: at most limit moves.
+-- Atomic: nobody sees a message in none of the lists, or in two.
+-- Bounded: at most limit moves; it never reads more messages at once than it has found
+--   to be short enough before, and no more than 32.
 -- Repeatable: no. A second run takes more; after a lost reply the worker must
 --   audit its own lists.
 
@@ -22,13 +23,25 @@ local limit, share, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARG
 
 local taken = {}
 for i = 2, #KEYS do
-  local processing = KEYS[i]
-  for _ = 1, math.min(share, limit - #taken) do
-    local payload = redis.call('LMOVE', queue, processing, 'RIGHT', 'LEFT')
-    if not payload or #payload > longest then
+  local processing, full = KEYS[i], math.min(limit, #taken + share)
+  while #taken < full do
+    local some = math.min(full - #taken, math.max(#taken, 1), 32)
+    local oldest = redis.call('LRANGE', queue, -some, -1)
+    local moved = {}
+    for n = #oldest, 1, -1 do
+      moved[#moved + 1] = oldest[n]
+      if #oldest[n] > longest then
+        break
+      end
+      taken[#taken + 1] = oldest[n]
+    end
+    if #moved > 0 then
+      redis.call('LPUSH', processing, unpack(moved))
+      redis.call('LTRIM', queue, 0, -#moved - 1)
+    end
+    if #moved < some or #moved[some] > longest then
       return taken
     end
-    taken[#taken + 1] = payload
   end
 end
 return taken
