@@ -26,7 +26,7 @@ func TestPage_showsAKill(t *testing.T) {
 	tab := browser.Open(t, "http://"+health.addr+"/")
 	tab.Shows(10*time.Second, "#state", "Live")
 	tab.Shows(10*time.Second, ".card", "bravo")
-	s.order(16)
+	s.order(36) // enough to have twelve in hand when it is killed, however long the pictures take
 	tab.Eventually(10*time.Second, "twelve orders in hand", `document.querySelectorAll(".card .orders [data-status=processing]").length >= 12`)
 	tab.Keep("before")
 	tab.Scheme("dark")
@@ -45,7 +45,7 @@ func TestPage_showsAKill(t *testing.T) {
 	tab.Keep("taken-over")
 
 	s.push(`{"order_id": 4711, "product_id": 1, "quantity": 1, "correlation_id": "c-of-none"}`, `<img src=x onerror="alert(1)">`)
-	tab.Shows(20*time.Second, "[data-figure=dead]", "2")
+	tab.Shows(60*time.Second, "[data-figure=dead]", "2")
 	tab.Go("#/dead")
 	tab.Shows(10*time.Second, "[data-view=dead] table", "malformed")
 	tab.Keep("dead")

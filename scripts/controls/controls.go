@@ -30,8 +30,8 @@ var controls = []control{
 	},
 	{
 		"store-then-ack", "the order of commit and acknowledgement",
-		"internal/fulfil/fulfil.go",
-		"	err := f.Orders.Finish(ctx, m.OrderID, token)\n", "	go f.Orders.Finish(ctx, m.OrderID, token)\n	var err error\n",
+		"internal/fulfil/finish.go",
+		"	if len(all) == 1 {\n", "	go func() {\n		for _, r := range requests {\n			f.finish(r)\n		}\n	}()\n	if all != nil {\n		return make([]error, len(all))\n	}\n	if len(all) == 1 {\n",
 		chaos("kill"),
 	},
 	{
