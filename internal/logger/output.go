@@ -4,10 +4,16 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 )
 
-// most is how many bytes may gather while a write is under way.
-const most = 1 << 16
+const (
+	// most is how many bytes may gather while a write is under way.
+	most = 1 << 16
+
+	// pause is how much later than the one before a write begins for which nobody waits.
+	pause = time.Millisecond
+)
 
 // output writes lines. Who comes while nobody is at it writes his line himself; what
 // gathers meanwhile goes out in the next write.
@@ -23,10 +29,14 @@ type output struct {
 	spare    []byte // the one before it
 	came     int64  // lines that were gathered so far
 	out      int64  // of them, those that were written
+	awaited  int64  // of them, those that somebody waits for
+
+	last  time.Time     // when the last write began
+	hurry chan struct{} // ends a pause
 }
 
 func newOutput(w io.Writer) *output {
-	o := &output{w: w}
+	o := &output{w: w, hurry: make(chan struct{}, 1)}
 	o.turned = sync.NewCond(&o.mu)
 	return o
 }
@@ -40,6 +50,8 @@ func (o *output) write(line []byte, wait bool) error {
 	if o.writing {
 		if wait {
 			o.await(o.came)
+		} else {
+			o.call(o.came)
 		}
 		return nil
 	}
@@ -53,8 +65,8 @@ func (o *output) write(line []byte, wait bool) error {
 	return err
 }
 
-// leave has somebody else write a line: what comes until he gets round to it goes out with
-// it.
+// leave has somebody else write a line: at once where the last write is long ago, or else
+// after a pause, together with what comes until then.
 func (o *output) leave(line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -65,9 +77,10 @@ func (o *output) leave(line []byte) {
 	}
 }
 
+// gather adds a line, once there is room.
 func (o *output) gather(line []byte) {
 	for len(o.gathered) >= most {
-		o.turned.Wait() // the reader is slow
+		o.await(o.out + 1) // the reader is slow
 	}
 	o.gathered = append(o.gathered, line...)
 	o.came++
@@ -78,15 +91,29 @@ func (o *output) writeAll() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.gathered) > 0 {
+		o.rest(time.Until(o.last.Add(pause)))
 		_ = o.turn() // nobody is left to be told
 	}
 	o.writing = false
 }
 
+// rest waits for so long, or until somebody waits for what has gathered.
+func (o *output) rest(d time.Duration) {
+	if d <= 0 || o.awaited > o.out {
+		return
+	}
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	select {
+	case <-o.hurry:
+	case <-time.After(d):
+	}
+}
+
 // turn writes what has gathered.
 func (o *output) turn() error {
 	lines, last := o.gathered, o.came
-	o.gathered = o.spare[:0]
+	o.gathered, o.last = o.spare[:0], time.Now()
 	o.mu.Unlock()
 	_, err := o.w.Write(lines)
 	o.mu.Lock()
@@ -97,8 +124,20 @@ func (o *output) turn() error {
 
 // await waits until so many lines are out.
 func (o *output) await(lines int64) {
+	o.call(lines)
 	for o.out < lines {
 		o.turned.Wait()
+	}
+}
+
+// call has so many lines written without a pause.
+func (o *output) call(lines int64) {
+	if o.awaited = max(o.awaited, lines); o.awaited <= o.out {
+		return
+	}
+	select {
+	case o.hurry <- struct{}{}:
+	default:
 	}
 }
 
