@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,21 +24,21 @@ func about(sql string) statement {
 	from := func(given string) string {
 		return strings.Replace(sql, "FROM given", "FROM "+given+" AS given (id, version)", 1)
 	}
-	return statement{one: from("(VALUES ($1::bigint, $2::text))"), many: from("unnest($1::bigint[], $2::text[])")}
+	return statement{one: from("(VALUES ($1::bigint, $2::xid))"), many: from("unnest($1::bigint[], $2::xid[])")}
 }
 
 // Each change of a row is one of these statements; its guard stands in its WHERE.
 var (
 	claimSQL = about(`
 		UPDATE orders SET status = 'processing', updated_at = now() FROM given
-		WHERE orders.id = given.id AND (status = 'pending' OR status = 'processing' AND orders.xmin::text = version)
-		RETURNING given.id, '', orders.xmin::text, 0::float8`)
+		WHERE orders.id = given.id AND (status = 'pending' OR status = 'processing' AND orders.xmin = version)
+		RETURNING given.id, '', orders.xmin, 0::float8`)
 	finishSQL = about(`
 		UPDATE orders SET status = 'fulfilled', updated_at = now() FROM given
-		WHERE orders.id = given.id AND status = 'processing' AND orders.xmin::text = version
-		RETURNING given.id, '', '', 0::float8`)
+		WHERE orders.id = given.id AND status = 'processing' AND orders.xmin = version
+		RETURNING given.id, '', '0'::xid, 0::float8`)
 	lookSQL = about(`
-		SELECT given.id, coalesce(status, ''), orders.xmin::text, coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
+		SELECT given.id, coalesce(status, ''), orders.xmin, coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
 		FROM given JOIN orders ON orders.id = given.id`)
 )
 
@@ -58,6 +59,15 @@ const mostOrders = 512
 type change struct {
 	id      int64
 	version string // that the row must have, where the guard says so
+}
+
+// xid is the version as PostgreSQL has it; 0, which no row has, where none is given.
+func (c change) xid() uint32 {
+	n, err := strconv.ParseUint(c.version, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
 }
 
 // row is what a statement returns of one.
@@ -128,7 +138,7 @@ func (s *step) flush(calls []*call) {
 func (s *step) runOne(ctx context.Context, c *call) error {
 	var id int64
 	var got returned
-	err := s.query(ctx, got.into(&id), s.one, c.Request.id, c.Request.version)
+	err := s.query(ctx, got.into(&id), s.one, c.Request.id, c.Request.xid())
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -141,9 +151,9 @@ func (s *step) runOne(ctx context.Context, c *call) error {
 func (s *step) runMany(ctx context.Context, calls []*call) error {
 	byID := func(a, b *call) int { return cmp.Compare(a.Request.id, b.Request.id) }
 	slices.SortFunc(calls, byID)
-	ids, versions := make([]int64, len(calls)), make([]string, len(calls))
+	ids, versions := make([]int64, len(calls)), make([]uint32, len(calls))
 	for i, c := range calls {
-		ids[i], versions[i] = c.Request.id, c.Request.version
+		ids[i], versions[i] = c.Request.id, c.Request.xid()
 	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -186,15 +196,22 @@ func answer(results pgx.BatchResults, ids []int64, calls []*call) error {
 
 // returned is a row as PostgreSQL returns it.
 type returned struct {
-	status, version string
-	seconds         float64
+	status  string
+	version uint32
+	seconds float64
+
+	token   Token // of the version tokenOf: rows that were changed together share it
+	tokenOf uint32
 }
 
 func (r *returned) into(id *int64) []any { return []any{id, &r.status, &r.version, &r.seconds} }
 
 func (r *returned) row() row {
+	if r.version != r.tokenOf {
+		r.token, r.tokenOf = Token(strconv.FormatUint(uint64(r.version), 10)), r.version
+	}
 	return row{
-		status: order.Status(r.status), token: Token(r.version),
+		status: order.Status(r.status), token: r.token,
 		// A row without a date is as old as need be, but no longer than a Duration.
 		age: time.Duration(min(r.seconds, 1e9) * float64(time.Second)),
 	}

@@ -7,7 +7,7 @@ var controls = []control{
 	{
 		"fencing-token", "the fencing token",
 		"internal/db/step.go",
-		"AND status = 'processing' AND orders.xmin::text = version", "AND status = 'processing' AND version <> ''",
+		"AND status = 'processing' AND orders.xmin = version", "AND status = 'processing' AND version <> '0'",
 		chaos("zombie"),
 	},
 	{
