@@ -38,8 +38,8 @@ type Call[Q, A any] struct {
 	Answer  A
 	Err     error
 
-	turn chan turn      // tells a caller that waits
-	then func(A, error) // or is called instead
+	turn chan turn // tells a caller that waits
+	sent bool      // nobody waits
 }
 
 // turn is what a caller that waits is told.
@@ -50,19 +50,26 @@ const (
 	yours    turn = true // to flush what has gathered
 )
 
-// Group coalesces the calls of [Group.Do] and [Group.Send]. Any number of goroutines may use one.
+// Group coalesces the calls of [Group.Do], [Group.Send] and [Group.Lead]. Any number of
+// goroutines may use one.
 type Group[Q any, K comparable, A any] struct {
-	// Go runs the flushes for which nobody waits. It may be set before the first of them; nil
-	// is a new goroutine for each.
-	Go func(func())
+	// Then is called with what was sent, once it is answered, before anybody else of that
+	// flush is told. Go runs the flushes for which nobody waits; nil is a new goroutine for
+	// each. Both are set before the first request, or not at all.
+	Then func([]*Call[Q, A])
+	Go   func(func())
 
 	key   func(Q) K
 	most  int
 	flush func([]*Call[Q, A])
 
 	mu       sync.Mutex
-	flushing bool
 	gathered []*Call[Q, A]
+	led      bool        // somebody flushes, or is about to
+	began    int         // how many flushes have begun,
+	passed   int         // and of those, how many hold up nobody any more
+	since    time.Time   // when the last of them began
+	slow     *time.Timer // ends the patience with it; nil: nobody waits for it
 	calls    sync.Pool
 }
 
@@ -76,23 +83,65 @@ func New[Q any, K comparable, A any](key func(Q) K, most int, flush func([]*Call
 
 // Do has the request flushed and returns the answer to it.
 func (g *Group[Q, K, A]) Do(request Q) (A, error) {
-	c := g.calls.Get().(*Call[Q, A])
-	c.Request = request
+	c := g.call(request)
 	if g.leads(c) || <-c.turn == yours {
 		g.lead(c)
 	}
-	return g.end(c)
+	answer, err := c.Answer, c.Err
+	g.end(c)
+	return answer, err
 }
 
-// Send has the request flushed and calls then with the answer to it, in another goroutine.
-// Nobody else is answered before then returns. What one goroutine sends in a row has a good
-// chance to go out together: the flush begins when somebody gets round to it.
-func (g *Group[Q, K, A]) Send(request Q, then func(A, error)) {
-	c := g.calls.Get().(*Call[Q, A])
-	c.Request, c.then = request, then
-	if g.leads(c) {
-		g.goLead(c)
+// Send has the requests flushed, and waits for nothing. What one goroutine sends in a row
+// has a good chance to go out together: the flush begins when somebody gets round to it.
+func (g *Group[Q, K, A]) Send(requests ...Q) {
+	if calls := g.sent(requests); g.leads(calls...) {
+		g.goLead(calls[0])
 	}
+}
+
+// Lead is Send for who has nothing else to do: where nobody else is at it, he flushes
+// himself, and waits until that is done.
+func (g *Group[Q, K, A]) Lead(requests ...Q) {
+	if calls := g.sent(requests); g.leads(calls...) {
+		g.lead(calls[0])
+	}
+}
+
+func (g *Group[Q, K, A]) sent(requests []Q) []*Call[Q, A] {
+	calls := make([]*Call[Q, A], len(requests))
+	for i, request := range requests {
+		calls[i] = g.call(request)
+		calls[i].sent = true
+	}
+	return calls
+}
+
+func (g *Group[Q, K, A]) call(request Q) *Call[Q, A] {
+	c := g.calls.Get().(*Call[Q, A])
+	c.Request = request
+	return c
+}
+
+// end is the end of a call.
+func (g *Group[Q, K, A]) end(c *Call[Q, A]) {
+	*c = Call[Q, A]{turn: c.turn}
+	g.calls.Put(c)
+}
+
+// leads reports whether the caller must flush, because nobody else is at it. Otherwise he
+// who waits will be told.
+func (g *Group[Q, K, A]) leads(calls ...*Call[Q, A]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(calls) == 0 {
+		return false
+	}
+	g.gathered = append(g.gathered, calls...)
+	lead := !g.led
+	g.led = true
+	g.losePatience()
+	return lead
 }
 
 func (g *Group[Q, K, A]) goLead(c *Call[Q, A]) {
@@ -103,52 +152,48 @@ func (g *Group[Q, K, A]) goLead(c *Call[Q, A]) {
 	g.Go(func() { g.lead(c) })
 }
 
-// end is the end of a call.
-func (g *Group[Q, K, A]) end(c *Call[Q, A]) (A, error) {
-	answer, err := c.Answer, c.Err
-	*c = Call[Q, A]{turn: c.turn}
-	g.calls.Put(c)
-	return answer, err
-}
-
-// leads reports whether the caller must flush, because nobody else is at it. Otherwise it
-// will be told.
-func (g *Group[Q, K, A]) leads(c *Call[Q, A]) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.gathered = append(g.gathered, c)
-	lead := !g.flushing
-	g.flushing = true
-	return lead
-}
-
 // lead flushes what has gathered, of which mine is the first.
 func (g *Group[Q, K, A]) lead(mine *Call[Q, A]) {
-	batch := g.take()
-	pass := sync.OnceFunc(g.pass)
-	slow := time.AfterFunc(Patience, pass)
+	batch, flush := g.take()
 	g.safely(batch)
-	slow.Stop()
-	pass()
+	g.pass(flush)
+	var sent []*Call[Q, A]
 	for _, c := range batch {
-		switch then := c.then; {
-		case then != nil:
-			then(g.end(c))
+		if c.sent {
+			sent = append(sent, c)
+		}
+	}
+	if len(sent) > 0 && g.Then != nil {
+		g.Then(sent)
+	}
+	for _, c := range batch {
+		switch {
+		case c.sent:
+			g.end(c)
 		case c != mine:
 			c.turn <- answered
 		}
 	}
 }
 
-// take takes the oldest of what has gathered.
-func (g *Group[Q, K, A]) take() (batch []*Call[Q, A]) {
+// take takes the oldest of what has gathered for a flush, and numbers that.
+func (g *Group[Q, K, A]) take() (batch []*Call[Q, A], flush int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.key == nil {
 		n := min(len(g.gathered), g.most)
 		batch, g.gathered = g.gathered[:n:n], g.gathered[n:]
-		return batch
+	} else {
+		batch = g.takeDifferent()
 	}
+	g.began++
+	g.since = time.Now()
+	g.losePatience()
+	return batch, g.began
+}
+
+// takeDifferent leaves what has the same key as something before it.
+func (g *Group[Q, K, A]) takeDifferent() (batch []*Call[Q, A]) {
 	taken := make(map[K]bool, min(len(g.gathered), g.most))
 	left := g.gathered[:0]
 	for _, c := range g.gathered {
@@ -165,15 +210,32 @@ func (g *Group[Q, K, A]) take() (batch []*Call[Q, A]) {
 	return batch
 }
 
-// pass lets the next flush begin.
-func (g *Group[Q, K, A]) pass() {
+// losePatience lets the next flush begin in time, if there is one under way and somebody
+// waits for its end.
+func (g *Group[Q, K, A]) losePatience() {
+	if g.slow == nil && len(g.gathered) > 0 && g.began > g.passed {
+		flush := g.began
+		g.slow = time.AfterFunc(Patience-time.Since(g.since), func() { g.pass(flush) })
+	}
+}
+
+// pass lets the next flush begin, unless that was done.
+func (g *Group[Q, K, A]) pass(flush int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.gathered) == 0 {
-		g.flushing = false
+	if g.passed >= flush {
 		return
 	}
-	if next := g.gathered[0]; next.then != nil {
+	g.passed = flush
+	if g.slow != nil {
+		g.slow.Stop()
+		g.slow = nil
+	}
+	if len(g.gathered) == 0 {
+		g.led = false
+		return
+	}
+	if next := g.gathered[0]; next.sent {
 		g.goLead(next) // nobody waits who could
 	} else {
 		next.turn <- yours

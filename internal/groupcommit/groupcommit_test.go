@@ -115,26 +115,32 @@ func TestDo_aSlowFlushHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+// then keeps the answers to what was sent.
+func (d *desk) then(t *testing.T) chan string {
+	answers := make(chan string, 10)
+	d.Then = func(calls []*call) {
+		for _, c := range calls {
+			if c.Err != nil {
+				t.Error(c.Err)
+			}
+			answers <- c.Answer
+		}
+	}
+	return answers
+}
+
 // Who sends and does not wait is answered all the same, and holds up nobody: neither as the
 // only one, nor where it would be his turn to flush.
 func TestSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(2)
-		answers := make(chan string, 10)
-		send := func(q int) {
-			d.Send(q, func(answer string, err error) {
-				if err != nil {
-					t.Error(err)
-				}
-				answers <- answer
-			})
-		}
-		send(1) // which waits for nothing
+		answers := d.then(t)
+		d.Send(1) // which waits for nothing
 		synctest.Wait()
-		send(2)
-		send(3)
+		d.Send(2, 3)
 		d.ask(t, 4)
-		send(5)
+		d.Send(5)
+		d.Send()
 		if got, want := d.flushes(), [][]int{{1}, {2, 3}, {4, 5}}; !slices.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("the flushes carried %v, want %v", got, want)
 		}
@@ -151,18 +157,18 @@ func TestSend(t *testing.T) {
 func TestSend_byWhomItIsGiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(10)
+		d.then(t)
 		var flushes []func()
 		d.Go = func(f func()) { flushes = append(flushes, f) }
 		for q := range 3 {
-			d.Send(q, func(string, error) {})
+			d.Send(q)
 		}
 		if len(flushes) != 1 {
 			t.Fatalf("%d flushes were given to run, want 1", len(flushes))
 		}
 		go flushes[0]()
 		synctest.Wait()
-		d.Send(7, func(string, error) {})
-		d.Send(8, func(string, error) {})
+		d.Send(7, 8)
 		d.end <- struct{}{}
 		synctest.Wait()
 		if len(flushes) != 2 {
@@ -171,6 +177,37 @@ func TestSend_byWhomItIsGiven(t *testing.T) {
 		go flushes[1]()
 		if got, want := d.flushes(), [][]int{{0, 1, 2}, {7, 8}}; !slices.EqualFunc(got, want, slices.Equal) {
 			t.Errorf("the flushes carried %v, want %v", got, want)
+		}
+	})
+}
+
+// Who leads flushes himself where nobody else is at it, and else waits for nothing.
+func TestLead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(10)
+		answers := d.then(t)
+		d.Go = func(f func()) { go f() }
+		led := make(chan struct{})
+		go func() {
+			d.Lead(1, 2)
+			close(led)
+		}()
+		synctest.Wait()
+		d.Lead(3) // which waits for nothing
+		d.Lead()
+		select {
+		case <-led:
+			t.Error("it does not wait for its own flush")
+		default:
+		}
+		if got, want := d.flushes(), [][]int{{1, 2}, {3}}; !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("the flushes carried %v, want %v", got, want)
+		}
+		<-led
+		for _, q := range []int{1, 2, 3} {
+			if got, want := <-answers, fmt.Sprint("answer to ", q); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
 		}
 	})
 }
@@ -206,6 +243,27 @@ func TestDo_aPanicIsEverybodysError(t *testing.T) {
 		if _, err := g.Do(7); err != nil {
 			t.Errorf("the next call: %v", err)
 		}
+	})
+}
+
+// Patience is for those who wait, whenever they came, and for one flush after the other.
+func TestDo_patienceBeginsWithTheFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(1)
+		d.ask(t, 1)
+		<-time.After(groupcommit.Patience / 2)
+		d.ask(t, 2, 3)
+		<-time.After(groupcommit.Patience/2 + 1)
+		synctest.Wait()
+		if n := len(d.began); n != 2 {
+			t.Errorf("%d flushes have begun, want 2: the first is slow", n)
+		}
+		<-time.After(groupcommit.Patience + 1)
+		synctest.Wait()
+		if n := len(d.began); n != 3 {
+			t.Errorf("%d flushes have begun, want 3: the second is slow, too", n)
+		}
+		d.flushes()
 	})
 }
 

@@ -97,7 +97,8 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 		s.finishes = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.finishTogether)
 		s.starts = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New[*settlement, struct{}](nil, mostMessages, s.sendSettlements)
-		s.finishes.Go, s.settlements.Go = s.crew.run, s.crew.run
+		s.finishes.Then, s.finishes.Go = s.finished, s.crew.run
+		s.settlements.Then, s.settlements.Go = s.forgotten, s.crew.run
 		s.serve(ctx, work)
 	}
 	return nil
@@ -112,10 +113,9 @@ func (s *session) claimLoop(ctx context.Context) {
 	s.lastClaim.Store(nil)
 	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
-		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || !s.await(ctx, s.desk) || ctx.Err() != nil {
+		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || !s.awaitDesk(ctx) {
 			return
 		}
-		s.desks <- struct{}{} // so, too
 		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx)) })
 	}
 }
@@ -181,8 +181,19 @@ func (s *session) resumed() <-chan struct{} {
 	return always
 }
 
-// desk yields where another gang can be prepared. Until then what becomes free adds up, to
-// be claimed and prepared together.
+// awaitDesk waits until another gang can be prepared, but no longer than one may hold up
+// others. Until then what becomes free adds up, to be claimed and prepared together.
+func (s *session) awaitDesk(ctx context.Context) bool {
+	if len(s.desks) == 0 { // nobody else takes any
+		patience, cancel := context.WithTimeout(ctx, groupcommit.Patience)
+		defer cancel()
+		if s.await(patience, s.desk) {
+			s.desks <- struct{}{} // dispatch takes it
+		}
+	}
+	return ctx.Err() == nil
+}
+
 func (s *session) desk() <-chan struct{} { return s.desks }
 
 func (s *session) slot() <-chan struct{} { return s.slots }
@@ -204,7 +215,7 @@ func (s *session) claim(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.plenty { // why wait, then
+	if s.plenty && len(s.slots) > 1 { // why wait, then; for one, BLMOVE need not either
 		if taken, err := s.fillSlots(ctx); taken > 0 || err != nil {
 			return err
 		}

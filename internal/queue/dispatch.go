@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"fulfillment-worker/internal/groupcommit"
 )
@@ -43,16 +42,11 @@ func (s *session) dispatch(all ...*Delivery) {
 	}
 	s.handlers.Add(len(all))
 	taken := s.takeDesks(len(all))
-	prepared := sync.OnceFunc(func() {
+	g := &gang{all: all, prepared: sync.OnceFunc(func() {
 		for range taken {
 			s.desks <- struct{}{}
 		}
-	})
-	slow := time.AfterFunc(groupcommit.Patience, prepared)
-	g := &gang{all: all, prepared: func() {
-		slow.Stop()
-		prepared()
-	}}
+	})}
 	for _, d := range all {
 		d.gang = g
 	}
@@ -88,30 +82,33 @@ func (s *session) deliver(g *gang) {
 // run. As long as handlers return at once he does not, and nobody need be woken.
 func (s *session) handleRest(g *gang) {
 	g.coming.Store(false)
-	for n := g.taken.Add(1); n <= int64(len(g.all)); n = g.taken.Add(1) {
-		if n < int64(len(g.all)) && g.coming.CompareAndSwap(false, true) {
+	size := int64(len(g.all))
+	for n := g.taken.Add(1); n <= size; n = g.taken.Add(1) {
+		if n < size && g.coming.CompareAndSwap(false, true) {
 			s.crew.run(func() { s.handleRest(g) })
 		}
-		s.handleOne(g.all[n-1])
+		s.handleOne(g.all[n-1], n == size)
 	}
 }
 
-// handleOne has a message handled, and sees to what comes of it.
-func (s *session) handleOne(d *Delivery) {
-	err := s.safely(d)
-	if err == nil && s.Finish != nil {
-		s.finishes.Send(d, s.finished)
-		return
+// handleOne has a message handled, and sees to what comes of it. Who has nothing to do
+// after it may wait for that.
+func (s *session) handleOne(d *Delivery, last bool) {
+	switch err := s.safely(d); {
+	case err != nil || s.Finish == nil:
+		s.conclude(d, err)
+	case last:
+		s.finishes.Lead(d)
+	default:
+		s.finishes.Send(d)
 	}
-	s.conclude(d, err)
 }
 
 // finishTogether finishes what was handled while the ones before were finished.
-func (s *session) finishTogether(calls []*groupcommit.Call[*Delivery, *Delivery]) {
+func (s *session) finishTogether(calls []*groupcommit.Call[*Delivery, struct{}]) {
 	all := make([]*Delivery, len(calls))
 	for i, c := range calls {
 		all[i] = c.Request
-		c.Answer = c.Request
 	}
 	for i, err := range s.finish(all) {
 		calls[i].Err = err
@@ -132,24 +129,29 @@ func (s *session) finish(all []*Delivery) (errs []error) {
 	return s.Finish(s.live, all)
 }
 
-// finished goes on with a delivery that was finished together with others, and waits for
-// nothing.
-func (s *session) finished(d *Delivery, err error) {
-	switch {
-	case err == nil:
-		s.conclude(d, nil)
-	case errors.Is(err, ErrAlone):
-		go func() { s.conclude(d, s.finish([]*Delivery{d})[0]) }()
-	default:
-		go s.conclude(d, err)
+// finished goes on with deliveries that were finished together. What may wait does so by
+// itself.
+func (s *session) finished(calls []*groupcommit.Call[*Delivery, struct{}]) {
+	acks := make([]*settlement, 0, len(calls))
+	for _, c := range calls {
+		switch d, err := c.Request, c.Err; {
+		case err == nil:
+			d.handled(nil)
+			acks = append(acks, s.ack(d))
+		case errors.Is(err, ErrAlone):
+			go func() { s.conclude(d, s.finish([]*Delivery{d})[0]) }()
+		default:
+			go s.conclude(d, err)
+		}
 	}
+	s.settlements.Lead(acks...)
 }
 
-// conclude settles a delivery by what its handler has returned. If that is nil it does not wait.
+// conclude settles a delivery by what its handler has returned.
 func (s *session) conclude(d *Delivery, err error) {
 	d.handled(err)
 	if err == nil {
-		s.ack(d)
+		s.settlements.Lead(s.ack(d))
 		return
 	}
 	s.settle(d, err)

@@ -31,7 +31,7 @@ type session struct {
 
 	lanes       []*lane
 	starts      *groupcommit.Group[*Delivery, struct{}, int64]
-	finishes    *groupcommit.Group[*Delivery, struct{}, *Delivery]
+	finishes    *groupcommit.Group[*Delivery, struct{}, struct{}]
 	settlements *groupcommit.Group[*settlement, struct{}, []int64]
 
 	// confined to the claim loop

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fulfillment-worker/internal/crash"
+	"fulfillment-worker/internal/groupcommit"
 	"fulfillment-worker/internal/outage"
 
 	"github.com/redis/go-redis/v9"
@@ -112,10 +113,10 @@ func (s *session) settle(d *Delivery, err error) {
 	}
 }
 
-// ack forgets the message, whether the session goes on or not, and ends the delivery. Its
-// order is fulfilled: the work on another may begin meanwhile. Where Redis forgets nothing,
-// no more messages than there are slots pile up so.
-func (s *session) ack(d *Delivery) {
+// ack asks for the message to be forgotten, whether the session goes on or not. Its order
+// is fulfilled: the work on another may begin meanwhile. Where Redis forgets nothing, no
+// more messages than there are slots pile up so.
+func (s *session) ack(d *Delivery) *settlement {
 	crash.At("finished")
 	select {
 	case s.done <- struct{}{}:
@@ -127,11 +128,17 @@ func (s *session) ack(d *Delivery) {
 	if d.started == 1 {
 		d.acks[1] = d.note
 	}
-	d.ack = settlement{ackScript, d.lane.noted, d.acks[:]}
-	s.settlements.Send(&d.ack, func(_ []int64, err error) {
-		if err == nil {
+	d.ack = settlement{ackScript, d.lane.noted, d.acks[:], d}
+	return &d.ack
+}
+
+// forgotten ends deliveries whose messages are forgotten, and sees to it that they are.
+func (s *session) forgotten(calls []*groupcommit.Call[*settlement, []int64]) {
+	for _, c := range calls {
+		d := c.Request.of
+		if c.Err == nil {
 			s.acked(d)
-			return
+			continue
 		}
 		go func() {
 			if _, err := s.until(d.context(), "acknowledge", &d.ack); err == nil {
@@ -140,7 +147,7 @@ func (s *session) ack(d *Delivery) {
 				s.letGo(d)
 			}
 		}()
-	})
+	}
 }
 
 // acked ends a delivery whose message is forgotten.

@@ -17,6 +17,7 @@ type settlement struct {
 	script *redis.Script
 	keys   []string // the lane first
 	args   []any
+	of     *Delivery // if nobody waits for it
 }
 
 func settlementBy(script *redis.Script, keys []string, args ...any) *settlement {
