@@ -145,9 +145,9 @@ func (s *step) runMany(ctx context.Context, calls []*call) error {
 	for i, c := range calls {
 		ids[i], versions[i] = c.Request.id, c.Request.version
 	}
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.acquire(ctx)
 	if err != nil {
-		return &unsentError{err}
+		return err
 	}
 	defer conn.Release()
 	var batch pgx.Batch
