@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the benchmark need on Debian or Ubuntu: the
 # servers that they start for themselves, redis-server and PostgreSQL, and a C compiler for
-# the race detector. With --tests also what only the tests need: Chromium, and promtool,
-# which comes with Prometheus. Does nothing where they are there already. Starts no system
-# service.
+# the race detector. With --tests also what only the tests need: PgBouncer, Chromium, and
+# promtool, which comes with Prometheus. Does nothing where they are there already. Starts no
+# system service.
 set -euo pipefail
 
+PATH=$PATH:/usr/sbin # PgBouncer is there
 have() { command -v "$1" >/dev/null; }
 
 have_initdb() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -20,6 +21,7 @@ have redis-server || packages+=(redis-server)
 have_initdb || packages+=(postgresql)
 have gcc || packages+=(gcc libc6-dev)
 if [ "${1:-}" = --tests ]; then
+  have pgbouncer || packages+=(pgbouncer)
   have promtool || packages+=(prometheus)
   have chromium || have google-chrome || packages+=(chromium)
 fi

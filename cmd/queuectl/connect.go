@@ -123,11 +123,9 @@ func noAnswer(server string, err error) error {
 	return fmt.Errorf("%s: %w", server, err)
 }
 
-// poolConfig keeps no connection open that no query needs.
+// poolConfig gives up on a server that does not answer.
 func poolConfig(cfg config.Config) *pgxpool.Config {
-	c := cfg.Postgres()
-	c.MinConns = 0
-	c.MaxConns = 2
+	c := cfg.PostgresSeldom(2)
 	c.ConnConfig.ConnectTimeout = answerWithin
 	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"exits":  exits,
 			"queued": queued,
 			"sql":    sql,
+			"pooled": pooled,
 
 			"onterminal": onTerminal,
 			"sees":       sees,
@@ -112,6 +114,15 @@ func sql(ts *testscript.TestScript, _ bool, args []string) {
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, args[0])
 	ts.Check(err)
+}
+
+// pooled puts a PgBouncer before PostgreSQL, which has one connection for all; sql does not
+// work through it.
+func pooled(ts *testscript.TestScript, _ bool, _ []string) {
+	direct := ts.Getenv("DATABASE_URL")
+	u, err := url.Parse(direct)
+	ts.Check(err)
+	ts.Setenv("DATABASE_URL", testenv.PgBouncer(testOf(ts), u.Host, "default_pool_size=1").URL(direct))
 }
 
 // TestRun_silentServers meets servers that take the connection and never answer.

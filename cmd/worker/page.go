@@ -21,8 +21,7 @@ import (
 // serveHTTP serves the health, the metrics and the live page until ctx is done. What looks at
 // the whole queue has connections of its own, so that no order waits for one.
 func serveHTTP(ctx context.Context, l net.Listener, server httpd.Server, figures *metrics.Metrics, cfg config.Config, log *slog.Logger) error {
-	few := cfg.Postgres()
-	few.MinConns, few.MaxConns = 0, 1
+	few := cfg.PostgresSeldom(1)
 	few.ConnConfig.RuntimeParams["application_name"] = service + " page"
 	db, err := pgxpool.NewWithConfig(ctx, few)
 	if err != nil {

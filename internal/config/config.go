@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 )
@@ -177,6 +178,16 @@ func (c *Config) Reconciles() bool { return c.ReconcileInterval > 0 && c.Reconci
 // Postgres returns a new pool configuration: where to connect and as whom, and how
 // many connections.
 func (c *Config) Postgres() *pgxpool.Config { return c.postgres() }
+
+// PostgresSeldom is [Config.Postgres] for what asks seldom: so many connections at most, none
+// of them kept open, and no statement prepared, which a pooler between might lose.
+func (c *Config) PostgresSeldom(conns int32) *pgxpool.Config {
+	p := c.postgres()
+	p.MinConns, p.MaxConns = 0, conns
+	p.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	p.ConnConfig.RuntimeParams["DateStyle"] = "ISO, MDY" // pgx reads no other in what comes as text
+	return p
+}
 
 // Redis returns new client options: where to connect and as whom.
 func (c *Config) Redis() *redis.UniversalOptions { return c.redis() }

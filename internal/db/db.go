@@ -10,6 +10,8 @@
 //     nothing.
 //   - An outage is waited out; a statement whose answer was lost is resolved by
 //     reading the row again.
+//   - A pooler such as PgBouncer may stand between, and give each transaction
+//     another connection.
 //
 // # What this package never does
 //
@@ -72,9 +74,12 @@ func New(cfg *pgxpool.Config, abandoned time.Duration, log *slog.Logger) (*Order
 	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
 	// Ages of rows are compared to the server's clock, in one time zone for all.
 	cfg.ConnConfig.RuntimeParams["TimeZone"] = "UTC"
+	// What is not prepared is answered in text, and pgx reads dates in no other.
+	cfg.ConnConfig.RuntimeParams["DateStyle"] = "ISO, MDY"
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "fulfillment-worker"
 	}
+	(&pooler{log: log}).lookOut(cfg)
 	o := &Orders{log: log, abandoned: abandoned, frozenAfter: frozenAfter, suspicion: make(chan struct{}, 1), open: make(chan struct{})}
 	cfg.ConnConfig.Tracer = meter{o}
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
@@ -259,12 +264,24 @@ type unsentError struct{ error }
 
 func (e *unsentError) Unwrap() error { return e.error }
 
-// query reads the one row that a statement returns. Where it got no connection, nothing
-// was sent, however long it waited.
-func (o *Orders) query(ctx context.Context, into []any, sql string, args ...any) error {
+// acquire takes a connection from the pool. Where there is none, nothing was sent, however
+// long it waited.
+func (o *Orders) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	conn, err := o.pool.Acquire(ctx)
+	if errors.Is(err, errPooler) {
+		conn, err = o.pool.Acquire(ctx)
+	}
 	if err != nil {
-		return &unsentError{err}
+		return nil, &unsentError{err}
+	}
+	return conn, nil
+}
+
+// query reads the one row that a statement returns.
+func (o *Orders) query(ctx context.Context, into []any, sql string, args ...any) error {
+	conn, err := o.acquire(ctx)
+	if err != nil {
+		return err
 	}
 	defer conn.Release()
 	return conn.QueryRow(ctx, sql, args...).Scan(into...)
@@ -278,7 +295,7 @@ func (e *sentError) Unwrap() error { return e.error }
 
 // isUnknown reports whether err leaves open if the statement was carried out: it was
 // sent, and err is no answer of PostgreSQL, or the one of a server that breaks off
-// (class 57P).
+// (class 57P), or of a pooler that has lost its own connection (class 08).
 func isUnknown(err error) bool {
 	var unsent *unsentError
 	var sent *sentError
@@ -286,7 +303,7 @@ func isUnknown(err error) bool {
 		return false
 	}
 	code := sqlState(err)
-	return code == "" || strings.HasPrefix(code, "57P")
+	return code == "" || strings.HasPrefix(code, "57P") || class(code) == "08"
 }
 
 // isRefusal reports whether err is an answer that says what must be mended, rather than

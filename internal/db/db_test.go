@@ -62,7 +62,9 @@ func openAt(t *testing.T, url string, conns int32) *db.Orders {
 	orders, err := db.New(cfg, abandoned, logger.New(io.Discard, "test", slog.LevelError))
 	must(t, err)
 	t.Cleanup(orders.Close)
-	must(t, orders.Reach(t.Context()))
+	reach, cancel := context.WithTimeout(t.Context(), 30*time.Second) // no server is away
+	defer cancel()
+	must(t, orders.Reach(reach))
 	ctx, stop := context.WithCancel(context.Background())
 	var watch sync.WaitGroup
 	watch.Go(func() { _ = orders.Watch(ctx) })

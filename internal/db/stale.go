@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,7 +49,12 @@ func (o *Orders) Alone(ctx context.Context, name string, after time.Duration, lo
 func (o *Orders) begin(ctx context.Context) (pgx.Tx, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	return o.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly})
+	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly}
+	tx, err := o.pool.BeginTx(ctx, options)
+	if errors.Is(err, errPooler) {
+		tx, err = o.pool.BeginTx(ctx, options)
+	}
+	return tx, err
 }
 
 // rollback ends a transaction that has changed nothing. Where it fails, the connection

@@ -155,9 +155,9 @@ func (s *step) runMany(ctx context.Context, calls []*call) error {
 	for i, c := range calls {
 		ids[i], versions[i] = c.Request.id, c.Request.xid()
 	}
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.acquire(ctx)
 	if err != nil {
-		return &unsentError{err}
+		return err
 	}
 	defer conn.Release()
 	var batch pgx.Batch

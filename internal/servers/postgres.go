@@ -1,11 +1,9 @@
 package servers
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -80,7 +78,8 @@ func (c *cluster) make(initdb string) error {
 	if err := os.MkdirAll(filepath.Dir(c.data), 0o711); err != nil {
 		return err
 	}
-	if err := c.findOwner(); err != nil {
+	var err error
+	if c.owner, err = insteadOfRoot("PostgreSQL", filepath.Dir(c.data)); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(c.data, "PG_VERSION")); err == nil {
@@ -101,43 +100,6 @@ func (c *cluster) make(initdb string) error {
 	defer runtime.UnlockOSThread()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w; it said:\n%s", err, lastLines(string(out), 15))
-	}
-	return nil
-}
-
-// findOwner sets owner where this process is root's.
-func (c *cluster) findOwner() error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		u, err = user.Lookup("nobody")
-	}
-	if err != nil {
-		return fmt.Errorf("PostgreSQL refuses root, and there is neither a user postgres nor nobody: %w", err)
-	}
-	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
-	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(uidErr, gidErr); err != nil {
-		return err
-	}
-	c.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return c.checkWay(u.Username)
-}
-
-// checkWay says which directory keeps the owner from the data: PostgreSQL's own
-// message does not.
-func (c *cluster) checkWay(owner string) error {
-	for dir := filepath.Dir(c.data); dir != "/"; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return err
-		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if ok && info.Mode()&0o001 == 0 && stat.Uid != c.owner.Uid {
-			return fmt.Errorf("PostgreSQL refuses root, and the user %s may not enter %s", owner, dir)
-		}
 	}
 	return nil
 }

@@ -20,16 +20,17 @@ var (
 	errPortTaken  = errors.New("somebody else took the port")
 )
 
-// server is what Redis and PostgreSQL have in common here.
+// server is what Redis, PostgreSQL and PgBouncer have in common here.
 type server struct {
 	name string // for errors
 	log  string // the file that has its output; grows over restarts
 	port int
 	stop syscall.Signal // asks it to shut down in order
 
-	command func() *exec.Cmd               // its command line, with port
-	ready   func(pid int, log string) bool // whether it serves, given its output since the start
-	swept   func()                         // runs after its end; nil for nothing
+	configure func() error                   // writes its file, with port; nil where it has none
+	command   func() *exec.Cmd               // its command line, with port
+	ready     func(pid int, log string) bool // whether it serves, given its output since the start
+	swept     func()                         // runs after its end; nil for nothing
 
 	mu    sync.Mutex // held by whatever changes the state of child, and child
 	child *child
@@ -64,6 +65,11 @@ func (s *server) launch() error {
 	}
 	output := func() string { return readFrom(log, before.Size()) }
 
+	if s.configure != nil {
+		if err := s.configure(); err != nil {
+			return err
+		}
+	}
 	cmd := s.command()
 	cmd.Stdout, cmd.Stderr = log, log
 	c, err := spawn(cmd)

@@ -1,4 +1,4 @@
-// Package servers starts private Redis and PostgreSQL servers as child processes,
+// Package servers starts private Redis, PostgreSQL and PgBouncer servers as child processes,
 // for the tests, the demo and the benchmark. It runs on Linux, with the servers
 // that scripts/install-servers.sh installs.
 //
@@ -37,8 +37,8 @@ import (
 //go:embed orders.sql
 var OrdersSchema string
 
-// TempDir makes a new directory under [os.TempDir] that suits either server: the
-// user as whom PostgreSQL runs may pass through it. The caller removes it.
+// TempDir makes a new directory under [os.TempDir] that suits any server: the user as
+// whom PostgreSQL and PgBouncer run may pass through it. The caller removes it.
 func TempDir() (string, error) {
 	dir, err := os.MkdirTemp("", "fulfillment-")
 	if err != nil {
@@ -47,11 +47,13 @@ func TempDir() (string, error) {
 	return dir, os.Chmod(dir, 0o711)
 }
 
-// binary finds a program in PATH, or else where Debian keeps those of PostgreSQL;
-// of several versions it takes the newest.
+// binary finds a program in PATH, or else where Debian keeps PgBouncer, or those of
+// PostgreSQL; of several versions it takes the newest.
 func binary(name string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
+	for _, name := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
 	}
 	newest, version := "", -1.0
 	paths, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)

@@ -175,6 +175,42 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
+func TestPgBouncer(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	p, err := StartPostgres(tempDir(t), "fsync=off")
+	must(t, err)
+	t.Cleanup(p.Stop)
+	b, err := StartPgBouncer(tempDir(t), p.Addr(), "postgres", "default_pool_size=1")
+	must(t, err)
+	t.Cleanup(b.Stop)
+	url := b.URL(p.URL("postgres"))
+
+	var first, second int // whom each of two connections talks to
+	for _, pid := range []*int{&first, &second} {
+		conn, err := pgx.Connect(ctx, url)
+		must(t, err)
+		t.Cleanup(func() { _ = conn.Close(context.Background()) })
+		must(t, conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeExec).Scan(pid))
+	}
+	if first != second {
+		t.Errorf("two connections share no connection to PostgreSQL: %d and %d", first, second)
+	}
+
+	b.Kill()
+	if conn, err := pgx.Connect(ctx, url); err == nil {
+		_ = conn.Close(ctx)
+		t.Error("a killed PgBouncer answers")
+	}
+	must(t, b.Restart())
+	conn, err := pgx.Connect(ctx, url)
+	must(t, err)
+	must(t, conn.Close(ctx))
+
+	_, err = StartPgBouncer(tempDir(t), p.Addr(), "postgres", "no_such_setting=1")
+	wantError(t, err, "no_such_setting") // from its log
+}
+
 func TestServers_dieWithTheirOwner(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0])

@@ -53,6 +53,16 @@ func OwnPostgres(tb testing.TB, settings ...string) *servers.Postgres {
 	return p
 }
 
+// PgBouncer starts a PgBouncer for this test alone, in front of the PostgreSQL at target,
+// host:port; it connects as the [WorkerRole]. It is stopped when the test ends.
+func PgBouncer(tb testing.TB, target string, settings ...string) *servers.PgBouncer {
+	tb.Helper()
+	b, err := servers.StartPgBouncer(ownDir(tb), target, WorkerRole, settings...)
+	must(tb, err)
+	tb.Cleanup(b.Stop)
+	return b
+}
+
 // WorkerURL turns a superuser's URL into one of [WorkerRole].
 func WorkerURL(superuser string) string {
 	u, err := url.Parse(superuser)

@@ -1,5 +1,5 @@
-// Package testenv gives the tests real servers: Redis and PostgreSQL, private to
-// the test process. Only _test.go files import it.
+// Package testenv gives the tests real servers: Redis, PostgreSQL and PgBouncer,
+// private to the test process. Only _test.go files import it.
 //
 // # What callers may rely on
 //
