@@ -449,15 +449,17 @@ func TestWorker_postgresCrashes(t *testing.T) {
 	t.Parallel()
 	p := newPatientAlone(t)
 	p.env = append(p.env, "WORKER_CONCURRENCY=10", "PROCESSING_MIN=100ms", "PROCESSING_MAX=200ms")
-	const crashes, orders = 20, 16
+	const crashes, orders = 20, 24
 	ids := p.insert(crashes * orders)
 	p.w = p.start()
 	p.w.awaitStart()
 	var slowest time.Duration
 	for round := range crashes {
+		conn, err := pgx.Connect(t.Context(), p.databaseURL) // before, for it takes its time
+		must(t, err)
 		p.queue(ids[round*orders : (round+1)*orders])
 		testenv.Eventually(t, 10*time.Second, "orders in hand", func() bool { return len(p.w.log("Processing order")) > round*orders+5 })
-		p.crash(round%4 == 3)
+		p.crash(conn, round%4 == 3)
 		done := p.w.finished()
 		if done == (round+1)*orders {
 			t.Error("all was done before: the crash struck nobody")
@@ -474,12 +476,10 @@ func TestWorker_postgresCrashes(t *testing.T) {
 }
 
 // crash kills one of PostgreSQL's processes, upon which all others end, or stops all at
-// once; it returns when the server has recovered.
-func (p *patient) crash(atOnce bool) {
+// once; it returns when the server has recovered. It asks, and ends, that connection.
+func (p *patient) crash(conn *pgx.Conn, atOnce bool) {
 	p.Helper()
 	ctx := p.Context()
-	conn, err := pgx.Connect(ctx, p.databaseURL)
-	must(p, err)
 	defer conn.Close(ctx)
 	if atOnce {
 		var directory string

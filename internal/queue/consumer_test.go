@@ -229,3 +229,32 @@ func TestConsumer_onACluster(t *testing.T) {
 		}
 	}
 }
+
+// A claim of many takes each message once, the oldest first, wherever some lie among them
+// that are too long: those are dead letters that no handler sees.
+func TestConsumer_claimsUpToWhatIsTooLong(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Concurrency = 50
+	all := names("m", 200)
+	long := strings.Repeat("x", b.cfg.MaxMessageBytes+1)
+	for i, payload := range all {
+		switch i {
+		case 3, 4, 20, 90, 199:
+			b.push(long + payload)
+		}
+		b.push(payload)
+	}
+	var rec recorder
+	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(_ context.Context, d *queue.Delivery) error {
+		rec.note(d.Payload)
+		return nil
+	})
+	testenv.Eventually(t, 20*time.Second, "all are settled", func() bool { return rec.count() >= len(all) && len(b.dead()) == 5 })
+	b.wantNoneInHand()
+	seen := rec.all()
+	slices.Sort(seen)
+	slices.Sort(all)
+	if !slices.Equal(seen, all) {
+		t.Errorf("the handlers saw %d messages, want %d, each once: %.300q", len(seen), len(all), seen)
+	}
+}

@@ -12,6 +12,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -89,13 +90,14 @@ func parse(args []string) (o options, out files, err error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.Uint64Var(&o.seed, "seed", 0, "make the schedule of that run again; 0 draws one")
 	flags.DurationVar(&o.duration, "duration", 30*time.Second, "how long there are faults")
-	flags.IntVar(&o.rate, "rate", 120, "orders a second")
+	flags.IntVar(&o.rate, "rate", 0, "orders a second; 0 is 120, or 400 with --crowd")
 	flags.Float64Var(&o.floor, "floor", 50, "orders a second, before and after the faults, below which the run shows nothing")
 	flags.DurationVar(&o.slack, "slack", time.Second, "beyond every bound, for a busy machine")
 	flags.BoolVar(&o.site.compose, "compose", false, "run compose.yaml under a name of its own, in containers")
 	flags.StringVar(&o.site.redisURL, "redis-url", "", "take a Redis, a PostgreSQL and workers that run already, and let them live; their settings must be those of the profile. The faults of the group forgetful make the Redis forget, with all that is in it, or leave orders to the reconciler: here they happen only if they are named")
 	flags.StringVar(&o.site.databaseURL, "database-url", "", "the PostgreSQL to that Redis, as the owner of the orders table")
 	asDefault := flags.Bool("defaults", false, "run the workers at their default settings; set a duration of minutes")
+	asCrowd := flags.Bool("crowd", false, "have hundreds of orders in hand, rather than a few dozen")
 	list := flags.String("faults", "all", "which, with commas between; a name or a group (all, worker, redis, postgres, producer, forgetful), ! leaves out:\n"+describe(faults))
 	flags.StringVar(&out.json, "json", "", "write the report to this file as JSON; - is standard output")
 	flags.StringVar(&out.html, "html", "", "write the report to this file as a page")
@@ -105,7 +107,11 @@ func parse(args []string) (o options, out files, err error) {
 	if flags.NArg() > 0 {
 		return o, out, errors.New("it takes flags only")
 	}
-	if o.duration <= 0 || o.rate <= 0 {
+	if o.profile, err = chooseProfile(*asDefault, *asCrowd); err != nil {
+		return o, out, err
+	}
+	o.rate = cmp.Or(o.rate, o.profile.rate)
+	if o.duration <= 0 || o.rate < 0 {
 		return o, out, errors.New("a duration and a rate are more than nothing")
 	}
 	if float64(o.rate) < o.floor {
@@ -117,15 +123,23 @@ func parse(args []string) (o options, out files, err error) {
 	for o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000_000)
 	}
-	o.profile = torture
-	if *asDefault {
-		o.profile = defaults
-	}
 	o.faults, err = choose(*list, faults)
 	if o.site.redisURL != "" {
 		o.faults = slices.DeleteFunc(o.faults, func(f *fault) bool { return f.forgets && !named(f, *list) })
 	}
 	return o, out, err
+}
+
+func chooseProfile(asDefault, asCrowd bool) (profile, error) {
+	switch {
+	case asDefault && asCrowd:
+		return profile{}, errors.New("--defaults and --crowd are two profiles")
+	case asDefault:
+		return defaults, nil
+	case asCrowd:
+		return crowd, nil
+	}
+	return torture, nil
 }
 
 func describe(faults []*fault) string {
@@ -187,8 +201,8 @@ func (o options) command() string {
 		}
 		command += " --faults " + strings.Join(names, ",")
 	}
-	if o.profile.Name == defaults.Name {
-		command += " --defaults"
+	if o.profile.Name != torture.Name {
+		command += " --" + o.profile.Name
 	}
 	if o.site.compose {
 		command += " --compose"

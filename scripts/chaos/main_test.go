@@ -13,6 +13,7 @@ func TestCommand(t *testing.T) {
 	for _, args := range [][]string{
 		{"--seed", "7"},
 		{"--seed", "7", "--floor", "20", "--rate", "30", "--slack", "3s", "--defaults"},
+		{"--seed", "7", "--crowd"},
 		{"--seed", "7", "--faults", "worker,!kill"},
 		append([]string{"--seed", "7"}, given...),
 		append([]string{"--seed", "7", "--faults", "all,forgetful"}, given...),
@@ -63,7 +64,7 @@ func TestParse_sparesWhatIsGiven(t *testing.T) {
 
 func TestParse_refuses(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"--rate 49", "--duration 0s", "--rate 0 --floor 0", "--redis-url redis://there", "--faults nonsense", "now"} {
+	for _, args := range []string{"--rate 49", "--duration 0s", "--rate -1 --floor -2", "--defaults --crowd", "--redis-url redis://there", "--faults nonsense", "now"} {
 		if _, _, err := parse(strings.Fields(args)); err == nil {
 			t.Errorf("%q is taken", args)
 		}

@@ -17,6 +17,7 @@ type profile struct {
 	OrderTimeout   time.Duration `json:"order_timeout_ns"`
 
 	rest []string // settings from which nothing follows
+	rate int      // orders a second, where nobody says another
 }
 
 // torture has short leases and little work, so that much can go wrong in little time.
@@ -27,6 +28,19 @@ var torture = profile{
 	rest: []string{
 		"PROCESSING_MIN=20ms", "PROCESSING_MAX=100ms", "RETRY_INITIAL=50ms", "RETRY_MAX=500ms", "MAX_DELIVERIES=1000",
 	},
+	rate: 120,
+}
+
+// crowd has hundreds of orders in hand, so that faults meet statements and scripts about
+// many of them.
+var crowd = profile{
+	Name: "crowd", Workers: 3, Concurrency: 300, Lease: time.Second,
+	ReconcileEvery: time.Second, ReconcileAfter: 3 * time.Second,
+	Shutdown: 2 * time.Second, OrderTimeout: 4 * time.Second,
+	rest: []string{
+		"PROCESSING_MIN=500ms", "PROCESSING_MAX=2s", "RETRY_INITIAL=50ms", "RETRY_MAX=500ms", "MAX_DELIVERIES=1000",
+	},
+	rate: 400,
 }
 
 // defaults are the worker's own.
@@ -35,6 +49,7 @@ var defaults = profile{
 	ReconcileEvery: time.Minute, ReconcileAfter: 5 * time.Minute,
 	Shutdown: 8 * time.Second, OrderTimeout: 30 * time.Second,
 	rest: []string{"WORKER_CONCURRENCY=20"},
+	rate: 120,
 }
 
 func (p profile) settings() []string {

@@ -130,4 +130,47 @@ var controls = []control{
 		"		if redis.IsOOMError(err) {", "		if redis.IsOOMError(err) && ctx == nil {",
 		test("internal/queue", "TestConsumer_drainsAFullRedis"),
 	},
+	{
+		"said-first", "the wait for an order's lines before its message is forgotten",
+		"internal/queue/settlement.go",
+		"	logger.Flush(s.log)", "	_ = logger.Flush",
+		test("internal/queue", "TestConsumer_forgetsNothingBeforeItIsSaid"),
+	},
+	{
+		"side-by-side", "who goes on with a gang while a handler waits",
+		"internal/queue/dispatch.go",
+		"			s.crew.run(func() { s.handleRest(g) })\n", "			_ = s.crew\n",
+		test("internal/queue", "TestConsumer_handlesAGangSideBySide"),
+	},
+	{
+		"alone", "the second try, alone, of what a batch could not do for one",
+		"internal/db/step.go",
+		"		err = errTogether\n", "		_ = errTogether\n",
+		test("internal/db", "TestFinishTogether_oneRefuses"),
+	},
+	{
+		"lost-together", "what is known of a batch whose answer was lost",
+		"internal/db/orders.go",
+		"			attempts[i].begun, attempts[i].result, attempts[i].err = begun, c.Answer, c.Err\n",
+		"			if c.Err == nil {\n				attempts[i].begun, attempts[i].result = begun, c.Answer\n			}\n",
+		test("internal/db", "TestFinishTogether_answersAreLost"),
+	},
+	{
+		"one-token", "no order twice in one batch",
+		"internal/fulfil/finish.go",
+		"		case twice[id]:\n", "		case twice[id] && id < 0:\n",
+		test("internal/fulfil", "TestFulfiller_Finish_oneOrderTwice"),
+	},
+	{
+		"ack-held", "the look at what is the oldest before it is forgotten",
+		"internal/queue/lua/ack.lua",
+		"  oldest = oldest and due[payload] >= 0\n", "",
+		test("internal/queue", "TestConsumer_forgetsInAnyOrder"),
+	},
+	{
+		"short-enough", "the end of a claim at a message that is too long",
+		"internal/queue/lua/claim.lua",
+		"      if #oldest[n] > longest then\n        break\n      end\n", "",
+		test("internal/queue", "TestConsumer_claimsUpToWhatIsTooLong"),
+	},
 }
