@@ -24,20 +24,22 @@ type Token string
 // [*order.InHandError] if the order is processing and not to be taken over, or what
 // PostgreSQL has against this very row.
 func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Token, err error) {
-	return o.GoOnClaiming(ctx, Attempt{change: change{id, version}})
+	return o.GoOnClaiming(ctx, newAttempt(id, version))
 }
 
 // Attempt is a claim or a finish that may have been tried once, by [Orders.ClaimTogether] or
 // [Orders.FinishTogether].
 type Attempt struct {
-	change
-	begun  time.Time // zero: it was not
-	result row
-	err    error
+	call
+	begun time.Time // zero: it was not
+}
+
+func newAttempt(id int64, version string) Attempt {
+	return Attempt{call: call{Request: change{id, version}}}
 }
 
 // Succeeded reports whether the order has made the step.
-func (a *Attempt) Succeeded() bool { return !a.begun.IsZero() && a.err == nil }
+func (a *Attempt) Succeeded() bool { return !a.begun.IsZero() && a.Err == nil }
 
 // ClaimTogether tries to set all the orders, of which none stands there twice, to processing
 // at one go. Nothing is tried while PostgreSQL is away. [Orders.GoOnClaiming] tells of each
@@ -45,7 +47,7 @@ func (a *Attempt) Succeeded() bool { return !a.begun.IsZero() && a.err == nil }
 func (o *Orders) ClaimTogether(ids []int64) []Attempt {
 	attempts := make([]Attempt, len(ids))
 	for i, id := range ids {
-		attempts[i].id = id
+		attempts[i].Request.id = id
 	}
 	o.together(o.claims, attempts)
 	return attempts
@@ -62,7 +64,7 @@ type Claimed struct {
 func (o *Orders) FinishTogether(all []Claimed) []Attempt {
 	attempts := make([]Attempt, len(all))
 	for i, c := range all {
-		attempts[i].change = change{c.ID, string(c.Token)}
+		attempts[i].Request = change{c.ID, string(c.Token)}
 	}
 	o.together(o.finishes, attempts)
 	return attempts
@@ -78,16 +80,15 @@ func (o *Orders) together(s *step, attempts []Attempt) {
 	default:
 		return
 	}
-	backing, calls := make([]call, len(attempts)), make([]*call, len(attempts))
-	for i, a := range attempts {
-		backing[i].Request = a.change
-		calls[i] = &backing[i]
+	calls := make([]*call, len(attempts))
+	for i := range attempts {
+		calls[i] = &attempts[i].call
 	}
 	begun := time.Now()
 	s.flush(calls)
-	for i := range backing {
-		if c := &backing[i]; !errors.Is(c.Err, errTogether) {
-			attempts[i].begun, attempts[i].result, attempts[i].err = begun, c.Answer, c.Err
+	for i := range attempts {
+		if a := &attempts[i]; !errors.Is(a.Err, errTogether) {
+			a.begun = begun
 		}
 	}
 }
@@ -95,7 +96,7 @@ func (o *Orders) together(s *step, attempts []Attempt) {
 // GoOnClaiming goes on with a claim as [Orders.Claim] would have done after its first try.
 func (o *Orders) GoOnClaiming(ctx context.Context, a Attempt) (token Token, err error) {
 	if a.Succeeded() {
-		return a.result.token, nil
+		return a.Answer.token, nil
 	}
 	var asked time.Time // when our first try of unknown outcome began; zero: there was none
 	err = outage.RideQuietly(ctx, o.log, "claim the order", isRefusal, func() error {
@@ -112,11 +113,11 @@ func (o *Orders) GoOnClaiming(ctx context.Context, a Attempt) (token Token, err 
 			return err
 		})
 	})
-	return token, wrap("claim", a.id, err)
+	return token, wrap("claim", a.Request.id, err)
 }
 
 func (o *Orders) claimOnce(a Attempt, asked time.Time) (Token, error) {
-	claimed, err, wanted := a.result, a.err, a.change
+	claimed, err, wanted := a.Answer, a.Err, a.Request
 	for tried := !a.begun.IsZero(); ; tried = false {
 		if !tried {
 			claimed, err = o.claims.do(wanted)
@@ -124,7 +125,7 @@ func (o *Orders) claimOnce(a Attempt, asked time.Time) (Token, error) {
 		if !errors.Is(err, errGuard) {
 			return claimed.token, err
 		}
-		seen, err := o.look(a.id)
+		seen, err := o.look(a.Request.id)
 		if err != nil {
 			return "", err
 		}
@@ -167,7 +168,7 @@ func (o *Orders) mayTake(seen row, asked time.Time) error {
 //
 // It waits out outages until ctx is done and returns its cause then.
 func (o *Orders) Finish(ctx context.Context, id int64, token Token) error {
-	return o.GoOnFinishing(ctx, Attempt{change: change{id, string(token)}})
+	return o.GoOnFinishing(ctx, newAttempt(id, string(token)))
 }
 
 // GoOnFinishing goes on with a finish as [Orders.Finish] would have done after its first try.
@@ -187,18 +188,18 @@ func (o *Orders) GoOnFinishing(ctx context.Context, a Attempt) error {
 			return err
 		})
 	})
-	return wrap("finish", a.id, err)
+	return wrap("finish", a.Request.id, err)
 }
 
 func (o *Orders) finishOnce(a Attempt) error {
-	err := a.err
+	err := a.Err
 	if a.begun.IsZero() {
-		_, err = o.finishes.do(a.change)
+		_, err = o.finishes.do(a.Request)
 	}
 	if !errors.Is(err, errGuard) {
 		return err
 	}
-	seen, err := o.look(a.id)
+	seen, err := o.look(a.Request.id)
 	switch {
 	case err != nil:
 		return err

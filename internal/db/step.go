@@ -63,6 +63,9 @@ type change struct {
 
 // xid is the version as PostgreSQL has it; 0, which no row has, where none is given.
 func (c change) xid() uint32 {
+	if c.version == "" {
+		return 0
+	}
 	n, err := strconv.ParseUint(c.version, 10, 32)
 	if err != nil {
 		return 0

@@ -84,7 +84,7 @@ func New[Q any, K comparable, A any](key func(Q) K, most int, flush func([]*Call
 // Do has the request flushed and returns the answer to it.
 func (g *Group[Q, K, A]) Do(request Q) (A, error) {
 	c := g.call(request)
-	if g.leads(c) || <-c.turn == yours {
+	if g.gather(c) || <-c.turn == yours {
 		g.lead(c)
 	}
 	answer, err := c.Answer, c.Err
@@ -92,29 +92,47 @@ func (g *Group[Q, K, A]) Do(request Q) (A, error) {
 	return answer, err
 }
 
+// gather adds a call, and reports whether the caller must flush.
+func (g *Group[Q, K, A]) gather(c *Call[Q, A]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gathered = append(g.gathered, c)
+	return g.leads()
+}
+
 // Send has the requests flushed, and waits for nothing. What one goroutine sends in a row
 // has a good chance to go out together: the flush begins when somebody gets round to it.
 func (g *Group[Q, K, A]) Send(requests ...Q) {
-	if calls := g.sent(requests); g.leads(calls...) {
-		g.goLead(calls[0])
+	if first := g.send(requests); first != nil {
+		g.goLead(first)
 	}
 }
 
 // Lead is Send for who has nothing else to do: where nobody else is at it, he flushes
 // himself, and waits until that is done.
 func (g *Group[Q, K, A]) Lead(requests ...Q) {
-	if calls := g.sent(requests); g.leads(calls...) {
-		g.lead(calls[0])
+	if first := g.send(requests); first != nil {
+		g.lead(first)
 	}
 }
 
-func (g *Group[Q, K, A]) sent(requests []Q) []*Call[Q, A] {
-	calls := make([]*Call[Q, A], len(requests))
-	for i, request := range requests {
-		calls[i] = g.call(request)
-		calls[i].sent = true
+// send gathers the requests. It returns the first if the sender must see to the flush.
+func (g *Group[Q, K, A]) send(requests []Q) *Call[Q, A] {
+	if len(requests) == 0 {
+		return nil
 	}
-	return calls
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first := len(g.gathered)
+	for _, request := range requests {
+		c := g.call(request)
+		c.sent = true
+		g.gathered = append(g.gathered, c)
+	}
+	if g.leads() {
+		return g.gathered[first]
+	}
+	return nil
 }
 
 func (g *Group[Q, K, A]) call(request Q) *Call[Q, A] {
@@ -129,15 +147,9 @@ func (g *Group[Q, K, A]) end(c *Call[Q, A]) {
 	g.calls.Put(c)
 }
 
-// leads reports whether the caller must flush, because nobody else is at it. Otherwise he
-// who waits will be told.
-func (g *Group[Q, K, A]) leads(calls ...*Call[Q, A]) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(calls) == 0 {
-		return false
-	}
-	g.gathered = append(g.gathered, calls...)
+// leads reports whether who has just gathered something must see to the flush, because
+// nobody else does. Otherwise he will be told if he waits.
+func (g *Group[Q, K, A]) leads() bool {
 	lead := !g.led
 	g.led = true
 	g.losePatience()

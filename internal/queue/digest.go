@@ -18,5 +18,7 @@ const notePrefix = "order:"
 // ends in the digest.
 func note(payload []byte) string {
 	sum := sha1.Sum(payload)
-	return string(hex.AppendEncode([]byte(notePrefix), sum[:]))
+	var field [len(notePrefix) + 2*sha1.Size]byte
+	hex.Encode(field[copy(field[:], notePrefix):], sum[:])
+	return string(field[:])
 }

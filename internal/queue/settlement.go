@@ -26,7 +26,7 @@ func settlementBy(script *redis.Script, keys []string, args ...any) *settlement 
 
 // errand is a run of a script in a pipeline, for one settlement or for several acks.
 type errand struct {
-	*settlement
+	settlement
 	calls []*groupcommit.Call[*settlement, []int64]
 	reply *redis.Cmd
 }
@@ -56,18 +56,19 @@ func (s *session) sendSettlements(calls []*groupcommit.Call[*settlement, []int64
 func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand) {
 	acks := map[string]*errand{} // by lane
 	for _, c := range calls {
-		request := *c.Request
-		e := &errand{settlement: &request}
-		if request.script == ackScript {
-			if bundled := acks[request.keys[0]]; bundled != nil {
-				bundled.args = append(bundled.args, request.args...)
-				bundled.calls = append(bundled.calls, c)
-				continue
-			}
-			acks[request.keys[0]] = e
+		request, lane := c.Request, c.Request.keys[0]
+		if request.script != ackScript {
+			errands = append(errands, &errand{settlement: *request, calls: []*groupcommit.Call[*settlement, []int64]{c}})
+			continue
 		}
+		e := acks[lane]
+		if e == nil {
+			e = &errand{settlement: settlement{script: ackScript, keys: request.keys, args: make([]any, 0, len(calls)*len(request.args))}}
+			acks[lane] = e
+			errands = append(errands, e)
+		}
+		e.args = append(e.args, request.args...)
 		e.calls = append(e.calls, c)
-		errands = append(errands, e)
 	}
 	return errands
 }

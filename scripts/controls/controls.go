@@ -151,8 +151,7 @@ var controls = []control{
 	{
 		"lost-together", "what is known of a batch whose answer was lost",
 		"internal/db/orders.go",
-		"			attempts[i].begun, attempts[i].result, attempts[i].err = begun, c.Answer, c.Err\n",
-		"			if c.Err == nil {\n				attempts[i].begun, attempts[i].result = begun, c.Answer\n			}\n",
+		"			a.begun = begun\n", "			if a.Err == nil {\n				a.begun = begun\n			}\n",
 		test("internal/db", "TestFinishTogether_answersAreLost"),
 	},
 	{
