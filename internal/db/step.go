@@ -16,29 +16,32 @@ import (
 )
 
 // A statement is SQL about given (id, version), once for one order and once for many. It
-// returns id, status, version and age of those for which its guard holds; what nobody
-// asks for is left empty.
-type statement struct{ one, many string }
+// returns id, version, status and age of those for which its guard holds, or the first so
+// many columns of these.
+type statement struct {
+	one, many string
+	columns   int
+}
 
-func about(sql string) statement {
+func about(columns int, sql string) statement {
 	from := func(given string) string {
 		return strings.Replace(sql, "FROM given", "FROM "+given+" AS given (id, version)", 1)
 	}
-	return statement{one: from("(VALUES ($1::bigint, $2::xid))"), many: from("unnest($1::bigint[], $2::xid[])")}
+	return statement{one: from("(VALUES ($1::bigint, $2::xid))"), many: from("unnest($1::bigint[], $2::xid[])"), columns: columns}
 }
 
 // Each change of a row is one of these statements; its guard stands in its WHERE.
 var (
-	claimSQL = about(`
+	claimSQL = about(2, `
 		UPDATE orders SET status = 'processing', updated_at = now() FROM given
 		WHERE orders.id = given.id AND (status = 'pending' OR status = 'processing' AND orders.xmin = version)
-		RETURNING given.id, '', orders.xmin, 0::float8`)
-	finishSQL = about(`
+		RETURNING given.id, orders.xmin`)
+	finishSQL = about(2, `
 		UPDATE orders SET status = 'fulfilled', updated_at = now() FROM given
 		WHERE orders.id = given.id AND status = 'processing' AND orders.xmin = version
-		RETURNING given.id, '', '0'::xid, 0::float8`)
-	lookSQL = about(`
-		SELECT given.id, coalesce(status, ''), orders.xmin, coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
+		RETURNING given.id, orders.xmin`)
+	lookSQL = about(4, `
+		SELECT given.id, orders.xmin, coalesce(status, ''), coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
 		FROM given JOIN orders ON orders.id = given.id`)
 )
 
@@ -141,7 +144,7 @@ func (s *step) flush(calls []*call) {
 func (s *step) runOne(ctx context.Context, c *call) error {
 	var id int64
 	var got returned
-	err := s.query(ctx, got.into(&id), s.one, c.Request.id, c.Request.xid())
+	err := s.query(ctx, got.into(&id)[:s.columns], s.one, c.Request.id, c.Request.xid())
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -169,7 +172,7 @@ func (s *step) runMany(ctx context.Context, calls []*call) error {
 	results := conn.SendBatch(ctx, &batch)
 	_, err = results.Exec()
 	if err == nil {
-		err = answer(results, ids, calls)
+		err = s.answer(results, ids, calls)
 	}
 	if closed := results.Close(); err == nil {
 		err = closed // it has committed, or has not
@@ -181,14 +184,14 @@ func (s *step) runMany(ctx context.Context, calls []*call) error {
 }
 
 // answer gives the calls, which are in the order of their ids, what was returned of them.
-func answer(results pgx.BatchResults, ids []int64, calls []*call) error {
+func (s *step) answer(results pgx.BatchResults, ids []int64, calls []*call) error {
 	rows, err := results.Query()
 	if err != nil {
 		return err
 	}
 	var id int64
 	var got returned
-	_, err = pgx.ForEachRow(rows, got.into(&id), func() error {
+	_, err = pgx.ForEachRow(rows, got.into(&id)[:s.columns], func() error {
 		if n, found := slices.BinarySearch(ids, id); found {
 			calls[n].Answer, calls[n].Err = got.row(), nil
 		}
@@ -207,7 +210,7 @@ type returned struct {
 	tokenOf uint32
 }
 
-func (r *returned) into(id *int64) []any { return []any{id, &r.status, &r.version, &r.seconds} }
+func (r *returned) into(id *int64) []any { return []any{id, &r.version, &r.status, &r.seconds} }
 
 func (r *returned) row() row {
 	if r.version != r.tokenOf {
