@@ -201,7 +201,7 @@ func TestWorker_healsALostTail(t *testing.T) {
 	dir := s.rdb.ConfigGet(t.Context(), "dir").Val()["dir"]
 	for round := range 8 {
 		producing, stop := context.WithCancel(t.Context())
-		ids := s.insert(150)
+		ids := s.insert(200)
 		var producer sync.WaitGroup
 		producer.Go(func() {
 			for _, id := range ids {
@@ -213,7 +213,7 @@ func TestWorker_healsALostTail(t *testing.T) {
 		testenv.Eventually(t, 10*time.Second, "orders are in hand", func() bool { return s.inHand() > 0 })
 		aof := onlyAOF(t, dir)
 		before := size(t, aof)
-		testenv.Eventually(t, 10*time.Second, "some AOF is written", func() bool { return size(t, aof) > before+2000*int64(round+1) })
+		testenv.Eventually(t, 10*time.Second, "some AOF is written", func() bool { return size(t, aof) > before+1000*int64(round+1) })
 		own.Kill()
 		stop()
 		producer.Wait()

@@ -106,7 +106,7 @@ func (o *Orders) GoOnClaiming(ctx context.Context, a Attempt) (token Token, err 
 				begun = a.begun
 			}
 			token, err = o.claimOnce(a, asked)
-			a.begun = time.Time{} // from now on it is tried here
+			a.begun, a.Err = time.Time{}, nil // from now on it is tried here
 			if err != nil && isUnknown(err) && asked.IsZero() {
 				asked = begun
 			}
@@ -120,7 +120,7 @@ func (o *Orders) claimOnce(a Attempt, asked time.Time) (Token, error) {
 	claimed, err, wanted := a.Answer, a.Err, a.Request
 	for tried := !a.begun.IsZero(); ; tried = false {
 		if !tried {
-			claimed, err = o.claims.do(wanted)
+			claimed, err = o.claims.doAfter(a.Err, wanted)
 		}
 		if !errors.Is(err, errGuard) {
 			return claimed.token, err
@@ -180,7 +180,7 @@ func (o *Orders) GoOnFinishing(ctx context.Context, a Attempt) error {
 	err := outage.RideQuietly(ctx, o.log, "finish the order", isRefusal, func() error {
 		return o.try(ctx, func() error {
 			err := o.finishOnce(a)
-			a.begun = time.Time{} // from now on it is tried here
+			a.begun, a.Err = time.Time{}, nil // from now on it is tried here
 			if errors.Is(err, order.ErrFulfilled) && unknown {
 				return nil // most likely by that try; whoever it was, the work is done
 			}
@@ -194,7 +194,7 @@ func (o *Orders) GoOnFinishing(ctx context.Context, a Attempt) error {
 func (o *Orders) finishOnce(a Attempt) error {
 	err := a.Err
 	if a.begun.IsZero() {
-		_, err = o.finishes.do(a.Request)
+		_, err = o.finishes.doAfter(err, a.Request)
 	}
 	if !errors.Is(err, errGuard) {
 		return err

@@ -66,7 +66,7 @@ type change struct {
 
 // xid is the version as PostgreSQL has it; 0, which no row has, where none is given.
 func (c change) xid() uint32 {
-	if c.version == "" {
+	if c.version == "" { // mostly, and an error would take its time
 		return 0
 	}
 	n, err := strconv.ParseUint(c.version, 10, 32)
@@ -107,8 +107,13 @@ func (o *Orders) newStep(s statement) *step {
 
 // do runs the statement for one order. What one order has against it is nobody else's
 // error: everyone goes alone then.
-func (s *step) do(c change) (row, error) {
-	seen, err := s.group.Do(c)
+func (s *step) do(c change) (row, error) { return s.doAfter(nil, c) }
+
+// doAfter is do for an order that was tried before, together with others, with that error.
+func (s *step) doAfter(err error, c change) (seen row, _ error) {
+	if !errors.Is(err, errTogether) {
+		seen, err = s.group.Do(c)
+	}
 	if errors.Is(err, errTogether) {
 		alone := &call{Request: c}
 		s.flush([]*call{alone})

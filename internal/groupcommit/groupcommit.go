@@ -8,10 +8,10 @@
 // # What callers may rely on
 //
 //   - Each caller gets the answer to its own request, and gets it from the flush that
-//     carried it. It waits for that in any case: nobody gives up a request that may be
-//     on its way.
-//   - A request waits for nothing but the flush under way. There is no timer: where
-//     nothing is under way it goes out at once, alone.
+//     carried it. Who asks by Do waits for that in any case: nobody gives up a request
+//     that may be on its way.
+//   - A request waits for nothing but the flush under way, and for no timer: where nothing
+//     is under way it goes out at once, alone.
 //   - Two requests with one key never go out in one flush; the later one waits for the next.
 //   - A flush that takes unusually long holds up nobody who was not in it.
 //
@@ -54,8 +54,8 @@ const (
 // goroutines may use one.
 type Group[Q any, K comparable, A any] struct {
 	// Then is called with what was sent, once it is answered, before anybody else of that
-	// flush is told. Go runs the flushes for which nobody waits; nil is a new goroutine for
-	// each. Both are set before the first request, or not at all.
+	// flush is told. Go has a flush run for which nobody waits, and returns at once; nil is a
+	// new goroutine for each. Both are set before the first request, or not at all.
 	Then func([]*Call[Q, A])
 	Go   func(func())
 
@@ -248,7 +248,7 @@ func (g *Group[Q, K, A]) pass(flush int) {
 		return
 	}
 	if next := g.gathered[0]; next.sent {
-		g.goLead(next) // nobody waits who could
+		g.goLead(next) // he does not wait
 	} else {
 		next.turn <- yours
 	}

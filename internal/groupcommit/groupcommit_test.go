@@ -316,3 +316,69 @@ func TestDo_everyoneIsAnswered(t *testing.T) {
 		t.Errorf("%d requests were carried, want %d", len(carried), 64*200)
 	}
 }
+
+// However requests are made, with keys that exclude each other, flushes that may carry few
+// and some that are slow, each is carried once and answered once.
+func TestGroup_everyoneIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	const callers, each = 16, 300
+	var mu sync.Mutex
+	answers := map[int]int{}
+	answered := func(q int, answer string) {
+		if want := fmt.Sprint("answer to ", q); answer != want {
+			t.Errorf("%d got %q, want %q", q, answer, want)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		answers[q]++
+	}
+	flushes := 0
+	g := groupcommit.New(func(q int) int { return q % 50 }, 7, func(calls []*call) {
+		mu.Lock()
+		flushes++
+		slow := flushes%100 == 0
+		mu.Unlock()
+		if slow {
+			<-time.After(groupcommit.Patience * 11 / 10)
+		}
+		for _, c := range calls {
+			c.Answer = fmt.Sprint("answer to ", c.Request)
+		}
+	})
+	var sent sync.WaitGroup
+	g.Then = func(calls []*call) {
+		for _, c := range calls {
+			answered(c.Request, c.Answer)
+			sent.Done()
+		}
+	}
+	var all sync.WaitGroup
+	for n := range callers {
+		all.Go(func() {
+			for i := range each {
+				q := n*each + i
+				switch n % 3 {
+				case 0:
+					answer, err := g.Do(q)
+					if err != nil {
+						t.Error(err)
+					}
+					answered(q, answer)
+				case 1:
+					sent.Add(1)
+					g.Send(q)
+				default:
+					sent.Add(1)
+					g.Lead(q)
+				}
+			}
+		})
+	}
+	all.Wait()
+	sent.Wait()
+	for q := range callers * each {
+		if answers[q] != 1 {
+			t.Errorf("%d was answered %d times", q, answers[q])
+		}
+	}
+}

@@ -15,7 +15,8 @@
 //
 // # What this package never does
 //
-//   - It waits for no time and no number of lines before it writes.
+//   - It waits for no number of lines before it writes, and for no time but the
+//     millisecond that lies between two writes of what [Info] is told.
 //   - It reads no attribute of With again: what a logger was given is written
 //     as it was then.
 package logger
@@ -185,7 +186,8 @@ func flatten(prefix string, a slog.Attr, put func(key string, value slog.Value))
 
 // Info is [slog.Logger.InfoContext] for what is said of each order: it does not look for
 // who has called it, which no line says and would take longer than the line, and leaves
-// the write to a goroutine that begins at once, so that lines of many orders share it.
+// the write to a goroutine that begins at once, or a millisecond after the last write, so
+// that lines of many orders share one.
 func Info(ctx context.Context, log *slog.Logger, message string, attrs ...slog.Attr) {
 	if !log.Enabled(ctx, slog.LevelInfo) {
 		return

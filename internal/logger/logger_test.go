@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -523,6 +525,45 @@ func TestInfo(t *testing.T) {
 	if got := logged(t, slog.LevelWarn, func(l *slog.Logger) { logger.Info(t.Context(), l, "m") }); got != "" {
 		t.Errorf("at level warn it says %s", got)
 	}
+}
+
+// counted counts what is written to it.
+type counted struct{ n atomic.Int64 }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.n.Add(1)
+	return len(p), nil
+}
+
+// Under load lines share a write: it begins a millisecond after the one before, or at once
+// where somebody waits for it, and that haste is over then.
+func TestInfo_pausesBetweenWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out counted
+		log := logger.New(&out, "shop", slog.LevelInfo)
+		info := func(n int) { logger.Info(t.Context(), log, strconv.Itoa(n)) }
+		expect := func(writes int) {
+			t.Helper()
+			synctest.Wait()
+			if n := int(out.n.Load()); n != writes {
+				t.Fatalf("%d writes, want %d", n, writes)
+			}
+		}
+		info(1) // long after the last one
+		expect(1)
+		info(2)
+		info(3)
+		expect(1)
+		<-time.After(time.Millisecond)
+		expect(2)
+		info(4)
+		logger.Flush(log)
+		expect(3)
+		info(5)
+		expect(3)
+		<-time.After(time.Millisecond)
+		expect(4)
+	})
 }
 
 // A reader that is slow keeps writers waiting rather than filling the memory.

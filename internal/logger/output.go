@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// most is how many bytes may gather while a write is under way.
+	// most is how many bytes may gather until they are written.
 	most = 1 << 16
 
 	// pause is how much later than the one before a write begins for which nobody waits.
 	pause = time.Millisecond
 )
 
-// output writes lines. Who comes while nobody is at it writes his line himself; what
-// gathers meanwhile goes out in the next write.
+// output writes lines. Who comes while nobody is at it writes his line himself, or has
+// somebody begin; what gathers meanwhile goes out in the next write.
 //
 // A write costs more than the line itself: the reader is woken for each.
 type output struct {
@@ -101,6 +101,10 @@ func (o *output) writeAll() {
 func (o *output) rest(d time.Duration) {
 	if d <= 0 || o.awaited > o.out {
 		return
+	}
+	select {
+	case <-o.hurry: // for what is out by now
+	default:
 	}
 	o.mu.Unlock()
 	defer o.mu.Lock()

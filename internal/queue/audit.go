@@ -130,9 +130,10 @@ func (s *session) list(ctx context.Context, l *lane) ([]string, error) {
 
 // texts is an array of strings in a script's answer.
 func texts(array any) []string {
-	var all []string
-	for _, text := range array.([]any) {
-		all = append(all, text.(string))
+	texts := array.([]any)
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = text.(string)
 	}
 	return all
 }

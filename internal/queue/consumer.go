@@ -23,8 +23,8 @@ var ErrShutdown = errors.New("the worker is shutting down")
 // ErrAlone is what [Consumer.Finish] returns of a delivery that must be finished by itself.
 var ErrAlone = errors.New("not together with others")
 
-// A Handler does what a message asks for. It returns nil when that is done for
-// good, or an error: one made by [Reject] or [PutOff], or any other for a failure,
+// A Handler does what a message asks for. It returns nil when that is done, for good where
+// there is no [Consumer.Finish], or an error: one made by [Reject] or [PutOff], or any other for a failure,
 // which is charged and retried, see [Failure]. It must return soon after its
 // context is done; an error that it returns then is of no account, for the message
 // goes back to the queue uncharged.
@@ -49,8 +49,8 @@ type Consumer struct {
 
 	// Finish, if there is one, is called for deliveries whose handlers have returned nil, and
 	// ends at one go what they have begun. It returns for each what its handler would return
-	// otherwise. It may wait where it is given one; of many it does not wait for any, but
-	// returns [ErrAlone] for it, and is given it once more by itself.
+	// otherwise, nil where it is done for good. It may wait where it is given one; of many it
+	// does not wait for any, but returns [ErrAlone] for it, and is given it once more by itself.
 	Finish func(context.Context, []*Delivery) []error
 
 	open  func() <-chan struct{}
@@ -150,6 +150,11 @@ func (c *Consumer) Claiming() error {
 // reports false when ctx is done first: what was yielded is the caller's in any case, for
 // a slot that were dropped here would be missing in every later session.
 func (s *session) await(ctx context.Context, ready func() <-chan struct{}) bool {
+	return s.awaitUntil(ctx, ctx, ready)
+}
+
+// awaitUntil is await that ends with until. The audits do not: they have their own time.
+func (s *session) awaitUntil(ctx, until context.Context, ready func() <-chan struct{}) bool {
 	for {
 		s.claimTurn.mark()
 		select { // first, or a busy loop would audit by chance
@@ -158,7 +163,7 @@ func (s *session) await(ctx context.Context, ready func() <-chan struct{}) bool 
 		default:
 		}
 		select {
-		case <-ctx.Done():
+		case <-until.Done():
 			return false
 		case <-s.auditDue.C:
 			s.audit(ctx)
@@ -187,7 +192,7 @@ func (s *session) awaitDesk(ctx context.Context) bool {
 	if len(s.desks) == 0 { // nobody else takes any
 		patience, cancel := context.WithTimeout(ctx, groupcommit.Patience)
 		defer cancel()
-		if s.await(patience, s.desk) {
+		if s.awaitUntil(ctx, patience, s.desk) {
 			s.desks <- struct{}{} // dispatch takes it
 		}
 	}
@@ -275,8 +280,9 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 	}
 	lanes := emptiestFirst(s.lanes)
 	s.asked = time.Now()
-	payloads, err := s.move(context.WithoutCancel(ctx), lanes, free)
+	payloads, tooLong, err := s.move(context.WithoutCancel(ctx), lanes, free)
 	s.plenty = len(payloads) > 0
+	s.unsure = s.unsure || tooLong // it is buried before anything newer comes to lie beside it
 	if err != nil {
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
@@ -304,19 +310,24 @@ func (s *session) failed(ctx context.Context, err error) error {
 	return errors.Join(err, s.adoptStrays(ctx))
 }
 
-// move fills the lanes one after the other, each with as many messages as a lane is long.
-func (s *session) move(ctx context.Context, lanes []*lane, limit int) ([]string, error) {
+// move fills the lanes one after the other, each with as many messages as a lane is long. It
+// reports whether the last one that it moved is too long, and not among those it returns.
+func (s *session) move(ctx context.Context, lanes []*lane, limit int) (payloads []string, tooLong bool, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	node, err := master(ctx, s.rdb.control, s.keys.Queue())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	keys := []string{s.keys.Queue()}
 	for _, l := range lanes[:min(len(lanes), (limit+laneLength-1)/laneLength)] {
 		keys = append(keys, l.key)
 	}
-	return claimScript.Run(ctx, node, keys, limit, laneLength, s.cfg.MaxMessageBytes).StringSlice()
+	answer, err := claimScript.Run(ctx, node, keys, limit, laneLength, s.cfg.MaxMessageBytes).Slice()
+	if err != nil {
+		return nil, false, err
+	}
+	return texts(answer[0]), answer[1] == int64(1), nil
 }
 
 // takeSlots takes up to n of the free slots and says how many it got. Only the claim

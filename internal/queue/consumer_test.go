@@ -258,3 +258,35 @@ func TestConsumer_claimsUpToWhatIsTooLong(t *testing.T) {
 		t.Errorf("the handlers saw %d messages, want %d, each once: %.300q", len(seen), len(all), seen)
 	}
 }
+
+// A user of Redis who may not do all that a claim does moves nothing by half: no message is
+// in two lists, and none is lost.
+func TestConsumer_claimsNothingByHalf(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Concurrency = 20
+	user := "by-half-of-" + b.cfg.Name
+	must(t, b.rdb.Do(t.Context(), "ACL", "SETUSER", user, "on", "nopass", "~*", "&*", "+@all", "-ltrim").Err())
+	t.Cleanup(func() { b.rdb.Do(context.WithoutCancel(t.Context()), "ACL", "DELUSER", user) })
+	all := names("m", 50)
+	b.push(all...)
+	var rec recorder
+	goOn := make(chan struct{})
+	opts := b.rdb.Options()
+	rdb := queue.Dial(&redis.UniversalOptions{Addrs: []string{opts.Addr}, DB: opts.DB, Username: user, Password: "x"}, b.cfg.Concurrency, b.cfg.MaxMessageBytes)
+	b.Cleanup(rdb.Close)
+	c := queue.NewConsumer(queue.New(rdb, b.cfg, silent()), open)
+	b.consume(c, func(_ context.Context, d *queue.Delivery) error {
+		rec.note(d.Payload)
+		<-goOn
+		return nil
+	})
+	testenv.Eventually(t, 10*time.Second, "one is in hand, by BLMOVE", func() bool { return rec.count() > 0 })
+	testenv.Eventually(t, 10*time.Second, "the next claim is refused", func() bool { return c.Claiming() != nil })
+	got := append(b.list(b.keys.Queue()), b.list(b.keys.Processing(b.firstInstance()))...)
+	slices.Sort(got)
+	slices.Sort(all)
+	if !slices.Equal(got, all) {
+		t.Errorf("the lists hold %q, want each message once", got)
+	}
+	close(goOn)
+}

@@ -22,7 +22,7 @@ var startScript = redis.NewScript(startLua)
 // Delivery is one message on its way through a handler.
 type Delivery struct {
 	Payload  []byte // byte for byte what was queued
-	Prepared any    // what [Consumer.Prepare] has left
+	Prepared any    // what [Consumer.Prepare] or the handler has left
 
 	session *session
 	lane    *lane
@@ -38,8 +38,8 @@ type Delivery struct {
 	released      bool   // its slot is
 	done          bool   // it is counted as fulfilled, and not yet forgotten
 
-	ack  settlement // once it is fulfilled
-	acks [2]any     // the arguments of ack
+	ack     settlement // once it is fulfilled
+	ackArgs [2]any
 
 	asked    time.Time // when its claim began
 	follower *follower // nil: nobody follows it

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -122,11 +123,16 @@ func (s *session) finish(all []*Delivery) (errs []error) {
 			err := ErrAlone
 			if len(all) == 1 {
 				err = s.panicked(all[0], p)
+			} else {
+				s.log.Error("the finish of many panicked", "error", p, "stack", string(debug.Stack()))
 			}
 			errs = slices.Repeat([]error{err}, len(all))
 		}
 	}()
-	return s.Finish(s.live, all)
+	if errs = s.Finish(s.live, all); len(errs) != len(all) {
+		panic("Finish does not answer for all that it was given")
+	}
+	return errs
 }
 
 // finished goes on with deliveries that were finished together. What may wait does so by

@@ -24,7 +24,7 @@ type Fate struct {
 	Outcome Outcome
 	Reason  Reason    // of a dead letter
 	Error   string    // the handler's; "" is none
-	Handled time.Time // when the handler had returned: the settlement began
+	Handled time.Time // when the handler, and Finish, had returned: the settlement began
 }
 
 // Origin is where a delivery comes from.

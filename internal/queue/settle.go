@@ -124,11 +124,11 @@ func (s *session) ack(d *Delivery) *settlement {
 		s.release(d)
 	default:
 	}
-	d.acks = [2]any{d.payload, ""}
+	d.ackArgs = [2]any{d.payload, ""}
 	if d.started == 1 {
-		d.acks[1] = d.note
+		d.ackArgs[1] = d.note
 	}
-	d.ack = settlement{ackScript, d.lane.noted, d.acks[:], d}
+	d.ack = settlement{ackScript, d.lane.noted, d.ackArgs[:], d}
 	return &d.ack
 }
 

@@ -14,6 +14,8 @@ const (
 	orders       = 60_000
 	ordersAlone  = 10_000 // with one in hand
 	riverEachOne = 10     // orders a second that River does at its defaults, for each in hand
+
+	often = 5 // how often the quick benchmark runs what the goals compare
 )
 
 // throughputCells are what the benchmark compares, in the order within one repetition.
@@ -25,23 +27,23 @@ func throughputCells(full bool) []cell {
 		return fullCells()
 	}
 	return []cell{
-		{System: "worker", InHand: 1, Orders: 1500, runs: 3},
-		{System: "plain", Store: "plain", InHand: 1, Orders: 1500, runs: 3},
-		{System: "plain", Store: "plain", InHand: 64, Orders: 6000, runs: 3},
-		{System: "worker", InHand: 256, Orders: orders, runs: 3},
-		{System: "worker", InHand: 256, Log: "warn", Orders: orders, runs: 3},
-		{System: "worker", InHand: 256, Watched: true, Orders: orders, runs: 3},
-		{System: "asynq", Store: "plain", InHand: 256, Orders: 5000, runs: 3},
+		{System: "worker", InHand: 1, Orders: 1500, runs: often},
+		{System: "plain", Store: "plain", InHand: 1, Orders: 1500, runs: often},
+		{System: "plain", Store: "plain", InHand: 64, Orders: 6000, runs: often},
+		{System: "worker", InHand: 256, Orders: orders, runs: often},
+		{System: "worker", InHand: 256, Log: "warn", Orders: orders, runs: often},
+		{System: "worker", InHand: 256, Watched: true, Orders: orders, runs: often},
+		{System: "asynq", Store: "plain", InHand: 256, Orders: 5000, runs: often},
 		{System: "rmq", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
 		{System: "work", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
 		{System: "river", Store: "plain", InHand: 256, Orders: 5000, runs: 1},
-		{System: "plain", Store: "group", InHand: 256, Orders: 30_000, runs: 3},
+		{System: "plain", Store: "group", InHand: 256, Orders: 30_000, runs: often},
 		{System: "rmq-fast", Store: "group", InHand: 256, Orders: 15_000, runs: 1},
 		{System: "asynq", Store: "group", InHand: 256, Orders: 10_000, runs: 1},
 		{System: "work", Store: "group", InHand: 256, Orders: 15_000, runs: 1},
 		{System: "river-fast", Store: "group", InHand: 256, Orders: 15_000, runs: 1},
-		{System: "worker", InHand: 1024, Orders: orders, runs: 3},
-		{System: "batch", Orders: orders, runs: 3},
+		{System: "worker", InHand: 1024, Orders: orders, runs: often},
+		{System: "batch", Orders: orders, runs: often},
 		{System: "set-based", Orders: orders, runs: 1},
 		{System: "pgbench", InHand: 64, Orders: orders, runs: 1},
 		{System: "redis-alone", Orders: orders, runs: 1},

@@ -8,24 +8,27 @@
 -- ARGV[2]  share    int  most of them to put into one list
 -- ARGV[3]  longest  int  bytes that a message may have
 --
--- Returns  array  the payloads, oldest first, as they fill one list after the other; one
---                 that is too long is moved, is not among them, and is the last for now:
---                 the worker's audit deals with it
+-- Returns  array  the payloads, oldest first, as they fill one list after the other; and 1
+--                 if one that is too long was moved besides: it is not among them, and the
+--                 last for now, for strays.lua to deal with
 --
--- Atomic: nobody sees a message in none of the lists, or in two.
+-- Atomic: nobody sees a message in none of the lists, or in two; a user who may not do
+--   the second half is refused before the first.
 -- Bounded: at most limit moves; it never reads more messages at once than it has found
---   to be short enough before, and no more than 32.
+--   to be short enough before, and no more than 16.
 -- Repeatable: no. A second run takes more; after a lost reply the worker must
 --   audit its own lists.
 
 local queue = KEYS[1]
 local limit, share, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
+redis.call('LTRIM', queue, 0, -1) -- changes nothing, and is refused or not
+
 local taken = {}
 for i = 2, #KEYS do
   local processing, full = KEYS[i], math.min(limit, #taken + share)
   while #taken < full do
-    local some = math.min(full - #taken, math.max(#taken, 1), 32)
+    local some = math.min(full - #taken, math.max(#taken, 1), 16)
     local oldest = redis.call('LRANGE', queue, -some, -1)
     local moved = {}
     for n = #oldest, 1, -1 do
@@ -39,9 +42,12 @@ for i = 2, #KEYS do
       redis.call('LPUSH', processing, unpack(moved))
       redis.call('LTRIM', queue, 0, -#moved - 1)
     end
-    if #moved < some or #moved[some] > longest then
-      return taken
+    if #moved > 0 and #moved[#moved] > longest then
+      return { taken, 1 }
+    end
+    if #moved < some then
+      return { taken, 0 }
     end
   end
 end
-return taken
+return { taken, 0 }
