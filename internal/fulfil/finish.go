@@ -81,5 +81,6 @@ func (f *Fulfiller) finish(r *request) (err error) {
 func (f *Fulfiller) finished(r *request) {
 	crash.At("fulfilled")
 	f.Metrics.Fulfilled(r.message.Queued, r.took)
-	logger.Info(r.ctx, f.Log, "Order "+strconv.FormatInt(r.message.OrderID, 10)+" fulfilled", slog.Int64("processing_duration_ms", r.took.Milliseconds()))
+	logger.Info(r.ctx, f.Log, "Order "+strconv.FormatInt(r.message.OrderID, 10)+" fulfilled",
+		slog.Int64("processing_duration_ms", r.took.Milliseconds()))
 }

@@ -72,7 +72,7 @@ type Fulfiller struct {
 }
 
 // Handle does the work that one message asks for, and leaves what remains to
-// [Fulfiller.Finish]. It is a [queue.Handler].
+// [Fulfiller.Finish], without which its nil is worth nothing. It is a [queue.Handler].
 func (f *Fulfiller) Handle(ctx context.Context, d *queue.Delivery) error {
 	r, prepared := d.Prepared.(*request)
 	if !prepared {

@@ -10,8 +10,11 @@ import (
 // lane is one of the lists in which a worker keeps what it has in hand, and counts the
 // messages that the worker knows to be there. Two copies of one payload count as two.
 type lane struct {
-	key   string
-	noted []string // the keys of all that is kept about a message here: itself, its start, what it was charged, whether its order may be taken over
+	key string
+
+	// noted are the keys of all that is kept about a message here: itself, its start, what it
+	// was charged, and whether its order may be taken over.
+	noted []string
 
 	mu   sync.Mutex
 	held map[string]int

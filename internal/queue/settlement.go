@@ -63,7 +63,8 @@ func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand)
 		}
 		e := acks[lane]
 		if e == nil {
-			e = &errand{settlement: settlement{script: ackScript, keys: request.keys, args: make([]any, 0, len(calls)*len(request.args))}}
+			args := make([]any, 0, len(calls)*len(request.args))
+			e = &errand{settlement: settlement{script: ackScript, keys: request.keys, args: args}}
 			acks[lane] = e
 			errands = append(errands, e)
 		}
