@@ -31,7 +31,7 @@ var controls = []control{
 	{
 		"store-then-ack", "the order of commit and acknowledgement",
 		"internal/fulfil/finish.go",
-		"	if len(all) == 1 {\n", "	go func() {\n		for _, r := range requests {\n			f.finish(r)\n		}\n	}()\n	if all != nil {\n		return make([]error, len(all))\n	}\n	if len(all) == 1 {\n",
+		"		err = f.Orders.Finish(r.ctx, r.message.OrderID, r.token)\n", "		go f.Orders.Finish(r.ctx, r.message.OrderID, r.token)\n",
 		chaos("kill"),
 	},
 	{
