@@ -1,7 +1,8 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 GO ?= go
-# Most tests wait for servers rather than for the processor.
+# Most tests wait for servers rather than for the processor, and some look at the clock: many of a
+# package run side by side, but no package beside another.
 PARALLEL ?= 8
 TESTFLAGS ?=
 
@@ -41,7 +42,8 @@ build: ## Build bin/worker and bin/queuectl
 ##@ Every day
 .PHONY: test
 test: test-tools ## All tests, on real servers that they start themselves, with the race detector
-	$(GO) test -race -shuffle=on -parallel $(PARALLEL) -timeout 15m $(TESTFLAGS) ./...
+	$(GO) build -race ./...
+	$(GO) test -race -p 1 -shuffle=on -parallel $(PARALLEL) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: check
 check: fmt vet lint vuln test ## Before a commit; CI adds the demo, chaos, controls and containers

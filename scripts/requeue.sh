@@ -34,7 +34,7 @@ if l.payload == '' then
 end
 if by then
   redis.call('HDEL', tag .. ':deliveries', redis.sha1hex(l.payload))
-  redis.call('SADD', tag .. ':redelivered', redis.sha1hex(l.payload))
+  redis.call('HSET', tag .. ':returned', redis.sha1hex(l.payload), 'returned')
   redis.call('RPUSH', queue, l.payload)
   redis.call('XDEL', dead, id)
   redis.call('XADD', tag .. ':events', 'MAXLEN', '~', 1000, '*', 'event', 'requeued', 'by', by,

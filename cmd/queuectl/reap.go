@@ -17,12 +17,12 @@ func (p *program) reapCommand() *cobra.Command {
 		Short: "Give back what dead workers hold",
 		Long: `Give what workers hold whose lease is over, or who are not registered, back to the
 front of the queue, as each worker's own reaper does all the time: for when none
-lives. A delivery is charged to what had been started; the last of MAX_DELIVERIES
-makes a dead letter, and so does a message longer than MAX_MESSAGE_BYTES.
+lives. A message longer than MAX_MESSAGE_BYTES becomes a dead letter. The worker that
+gets a message next charges it a delivery, if its order had been begun.
 
 It looks on for a lease first (LEASE_TTL, three seconds at least): after an outage of
-Redis each lease is over, and the living need time for a beat. Set LEASE_TTL,
-MAX_DELIVERIES and MAX_MESSAGE_BYTES as the workers have them. PostgreSQL may be away.`,
+Redis each lease is over, and the living need time for a beat. Set LEASE_TTL and
+MAX_MESSAGE_BYTES as the workers have them. PostgreSQL may be away.`,
 		Example: `  queuectl reap
   queuectl reap --yes --json | jq '.[].instance'`,
 		Args: cobra.NoArgs,
@@ -35,8 +35,8 @@ MAX_DELIVERIES and MAX_MESSAGE_BYTES as the workers have them. PostgreSQL may be
 }
 
 func (p *program) reap(ctx context.Context, b backends, c *change) error {
-	what := fmt.Sprintf("This gives back what workers of %s hold whose lease is over; what was delivered %d times or is longer than %d bytes becomes a dead letter. It watches for a lease (%s) before.",
-		b.cfg.QueueName, b.cfg.MaxDeliveries, b.cfg.MaxMessageBytes, b.cfg.LeaseTTL)
+	what := fmt.Sprintf("This gives back what workers of %s hold whose lease is over; what is longer than %d bytes becomes a dead letter. It watches for a lease (%s) before.",
+		b.cfg.QueueName, b.cfg.MaxMessageBytes, b.cfg.LeaseTTL)
 	if err := c.confirm(ctx, what); err != nil {
 		return err
 	}
@@ -55,8 +55,8 @@ func reapedText(reaped []queue.Reaped) string {
 	}
 	var lines []string
 	for _, r := range reaped {
-		lines = append(lines, fmt.Sprintf("reaped %s: %s back in the queue, %d dead, %d charged",
-			harmless(r.Instance), plural(r.Messages, "message"), r.Dead, r.Charged))
+		lines = append(lines, fmt.Sprintf("reaped %s: %s back in the queue, %d dead",
+			harmless(r.Instance), plural(r.Messages, "message"), r.Dead))
 	}
 	return strings.Join(lines, "\n")
 }

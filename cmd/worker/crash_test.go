@@ -12,7 +12,7 @@ import (
 
 // A worker dies by kill -9 at each step between claim and ack, while another one
 // lives: every order is fulfilled once, within the lease and a second, and the message
-// is charged only if its work had begun.
+// is charged only if its order was claimed.
 func TestWorker_killedAtEachStep(t *testing.T) {
 	tests := []struct {
 		point   string
@@ -21,7 +21,7 @@ func TestWorker_killedAtEachStep(t *testing.T) {
 	}{
 		{"joined", 0, false},
 		{"claimed", 0, false},
-		{"row_claimed", 0, false},
+		{"row_claimed", 1, false},
 		{"started", 1, false},
 		{"working", 1, false},
 		{"worked", 1, false},
@@ -51,6 +51,38 @@ func TestWorker_killedAtEachStep(t *testing.T) {
 				t.Errorf("its order was fulfilled before, and worked again: %+v", delivered)
 			case !tt.done && (len(delivered) != 1 || delivered[0].Delivery != 1+tt.charged):
 				t.Errorf("its order was delivered as %+v, want once, as delivery %d", delivered, 1+tt.charged)
+			}
+			s.settled(heir)
+		})
+	}
+}
+
+// A worker dies between the work on one order and that on the next, which it takes for the
+// same slot: each is worked again only if it must be.
+func TestWorker_killedWhileItRelays(t *testing.T) {
+	tests := []struct {
+		point  string
+		charge [2]int // to the one and to the other; -1: it is not worked again
+	}{
+		{"worked", [2]int{1, 0}},
+		{"claimed:2", [2]int{1, 0}},
+		{"row_claimed:2", [2]int{-1, 1}}, // one commit has finished the one and claimed the other
+		{"fulfilled", [2]int{-1, 1}},
+		{"started:2", [2]int{-1, 1}},
+		{"fulfilled:2", [2]int{-1, -1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.point, func(t *testing.T) {
+			s := newSite(t)
+			ids := s.order(4) // all are there when it begins
+			s.startCrashing(tt.point, "WORKER_CONCURRENCY=1", "PROCESSING_MIN=50ms", "PROCESSING_MAX=50ms").diesOfItself()
+			heir := s.start("WORKER_ID=heir")
+			s.awaitFulfilled(15 * time.Second)
+			for i, charge := range tt.charge {
+				again := heir.said(fmt.Sprintf("Processing order %d", ids[i]))
+				if charge < 0 && len(again) != 0 || charge >= 0 && (len(again) != 1 || again[0].Delivery != 1+charge) {
+					t.Errorf("order %d of the list was worked again as %+v, want it charged %d", i+1, again, charge)
+				}
 			}
 			s.settled(heir)
 		})

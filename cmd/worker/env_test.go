@@ -296,6 +296,16 @@ func (s *site) order(n int) []int64 {
 	return ids
 }
 
+// orderAtOnce queues orders by one command.
+func (s *site) orderAtOnce(n int) {
+	s.Helper()
+	var payloads []any
+	for _, id := range s.insert(n) {
+		payloads = append(payloads, payload(id))
+	}
+	must(s, s.rdb.LPush(s.Context(), s.keys.Queue(), payloads...).Err())
+}
+
 // unfulfilled counts the orders that are not fulfilled.
 func (s *site) unfulfilled() (n int) {
 	s.Helper()

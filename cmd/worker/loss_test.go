@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fulfillment-worker/internal/queue"
 	"fulfillment-worker/internal/testenv"
 )
 
@@ -47,7 +48,14 @@ func TestWorker_findsItsStrays(t *testing.T) {
 	}
 }
 
-// Each script of a worker's runs once without its request, and once without its answer
+// comesBack is an order whose message came back from somebody who had not claimed it.
+func (s *site) comesBack() int64 {
+	id := s.insert(1)[0]
+	must(s, s.rdb.HSet(s.Context(), s.keys.Returned(), queue.Digest([]byte(payload(id))), "died w-0").Err())
+	return id
+}
+
+// Each script of a worker's, and LREM, runs once without its request, and once without its answer
 // coming through: nothing is lost, and nobody notices.
 func TestWorker_losesEachCallOnce(t *testing.T) {
 	const patience = 10 * time.Second
@@ -56,10 +64,14 @@ func TestWorker_losesEachCallOnce(t *testing.T) {
 			s := newSite(t)
 			proxy := testenv.NewProxy(t, s.rdb.Options().Addr)
 			lose := func(script string) {
+				named := "lrem"
+				if script != named {
+					named = s.sha(script)
+				}
 				if what == "request" {
-					proxy.LoseRequests(1, s.sha(script))
+					proxy.LoseRequests(1, named)
 				} else {
-					proxy.LoseReplies(1, s.sha(script), nil)
+					proxy.LoseReplies(1, named, nil)
 				}
 			}
 			lost := func(script string) {
@@ -75,9 +87,10 @@ func TestWorker_losesEachCallOnce(t *testing.T) {
 				script string
 				cause  func()
 			}{
-				{"start", func() { s.order(1) }},
-				{"ack", func() { s.order(1) }},
-				{"claim", func() { s.order(5) }},
+				{"start", func() { s.push(payload(s.comesBack())) }},
+				{"ack", func() { s.push(payload(s.comesBack())) }},
+				{"lrem", func() { s.order(1) }},
+				{"claim", func() { s.orderAtOnce(5) }},
 				{"dead", func() { s.push("not json"); dead++ }},
 				{"retry", func() { s.push(payload(1_000_001)); dead++ }},
 				{"due", func() { s.push(payload(1_000_002)); dead++ }},
@@ -156,7 +169,7 @@ func TestWorker_onASlowNetwork(t *testing.T) {
 	}
 	proxy.Slow(30*time.Millisecond, 1)
 	begin := time.Now()
-	s.order(60)
+	s.order(150)
 	s.awaitFulfilled(30 * time.Second)
 	if took := time.Since(begin); took < 2*lease {
 		t.Errorf("the orders took %v: the network was not slow", took)

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -81,12 +82,22 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	switchLevel(&level, log, cfg.LogLevel)
 	ctx, stop := untilSignal(log)
 	defer stop()
+	useProcessors(cfg.Concurrency, getenv("GOMAXPROCS"))
 	announce(ctx, cfg, log)
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("stopped by an error", "error", err)
 		return 1
 	}
 	return 0
+}
+
+// useProcessors uses no more processors than there may be orders in hand, unless somebody has
+// said how many. An order waits for the servers nearly all the time; threads that have nothing
+// to do wake each other meanwhile, and make it wait longer.
+func useProcessors(orders int, asked string) {
+	if asked == "" && orders < runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(orders)
+	}
 }
 
 // untilSignal returns a context that is done at the first SIGTERM or SIGINT. A second
@@ -144,7 +155,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}, log)
 	consumer := queue.NewConsumer(q, orders.Available)
 	fulfiller := &fulfil.Fulfiller{Orders: orders, Work: work(cfg), Timeout: cfg.OrderTimeout, Log: log, Metrics: figures, Traces: tracer}
-	consumer.Prepare, consumer.Finish = fulfiller.Prepare, fulfiller.Finish
+	consumer.Prepare, consumer.Finish, consumer.Relay = fulfiller.Prepare, fulfiller.Finish, fulfiller.Relay
 	listener, err := listen(cfg.HTTPAddr)
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)

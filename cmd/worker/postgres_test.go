@@ -568,7 +568,7 @@ func TestWorker_answersOfPostgresAreLost(t *testing.T) {
 				}
 				lose(p.proxy, n, tt.statement, func(reply []byte) bool { return bytes.Contains(reply, []byte(tt.answer)) })
 				p.queue(ids)
-				testenv.Eventually(t, 20*time.Second, fmt.Sprintf("way %d: every fault struck", i), func() bool {
+				testenv.Eventually(t, 60*time.Second, fmt.Sprintf("way %d: every fault struck", i), func() bool {
 					if tt.name == "ping" {
 						p.health.status("/readyz")
 					}
@@ -588,7 +588,7 @@ func (p *patient) leaveBehind(ids []int64) {
 	_, err := p.db.Exec(p.Context(), `UPDATE orders SET status = 'processing' WHERE id = ANY($1)`, ids)
 	must(p, err)
 	for _, id := range ids {
-		must(p, p.rdb.SAdd(p.Context(), p.keys.Redelivered(), queue.Digest([]byte(payload(id)))).Err())
+		must(p, p.rdb.HSet(p.Context(), p.keys.Returned(), queue.Digest([]byte(payload(id))), "returned").Err())
 	}
 }
 

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -426,8 +425,12 @@ var redisFaults = []redisFault{
 		after: met("NOPERM"),
 	},
 	{
-		name:  "out of connections",
-		begin: outOfConnections,
+		name: "out of connections",
+		begin: func(s *sick) {
+			s.do("config", "set", "maxclients", 1) // the test's own, which is there already
+			s.do("client", "kill", "user", "worker")
+			s.undone("config", "set", "maxclients", 10000)
+		},
 		shows: func(s *sick) bool { return strings.Contains(greeting(s.redis.Addr()), "max number of clients") },
 		ready: red,
 		after: complained,
@@ -499,33 +502,6 @@ var redisFaults = []redisFault{
 		ready: either,
 		after: met("UNBLOCKED"),
 	},
-}
-
-// outOfConnections takes every connection that Redis allows.
-func outOfConnections(s *sick) {
-	s.do("config", "set", "maxclients", 20)
-	var held []net.Conn
-	take := func(context.Context) { // a place that gets free
-		conn, err := net.Dial("tcp", s.redis.Addr())
-		if err != nil {
-			return
-		}
-		held = append(held, conn)
-		fmt.Fprint(conn, "PING\r\n")
-	}
-	for range 20 {
-		take(s.Context())
-	}
-	s.do("client", "kill", "user", "worker")
-	s.every(time.Millisecond, take)
-	stop := s.undo
-	s.ends(func() {
-		stop()
-		for _, conn := range held {
-			_ = conn.Close()
-		}
-		s.do("config", "set", "maxclients", 10000)
-	})
 }
 
 // greeting is what Redis says to whom it does not let in.

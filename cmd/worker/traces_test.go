@@ -310,7 +310,7 @@ func TestWorker_tracesWhatBecomesOfOrders(t *testing.T) {
 	})
 	_, err := s.db.Exec(t.Context(), `UPDATE orders SET status = 'processing', updated_at = now() WHERE id = ANY($1)`, []int64{done, held})
 	must(t, err)
-	must(t, s.rdb.SAdd(t.Context(), s.keys.Redelivered(), queue.Digest([]byte(payload(done)))).Err())
+	must(t, s.rdb.HSet(t.Context(), s.keys.Returned(), queue.Digest([]byte(payload(done))), "returned").Err())
 	s.push("no message", payload(done), payload(fails), payload(refused), payload(held), payload(hangs))
 	w := s.start(c.settings("FULFILLMENT_URL="+shop, "MAX_DELIVERIES=2", "ORDER_TIMEOUT=1h", "SHUTDOWN_TIMEOUT=100ms", "WORKER_CONCURRENCY=8")...)
 

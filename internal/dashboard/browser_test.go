@@ -40,7 +40,7 @@ func (s *stage) crowd(workers, each int) {
 	s.delay(message(18), 40*time.Second)
 	s.happen("joined", "instance", "worker-1-5a17c0de")
 	s.happen("retried", "instance", "worker-1-5a17c0de", "order_id", "18", "correlation_id", "c-18", "deliveries", "2", "error", "the work failed: 503 Service Unavailable")
-	s.happen("reaped", "instance", "worker-0-deadbeef", "by", "worker-1", "messages", "3", "charged", "2", "dead", "1")
+	s.happen("reaped", "instance", "worker-0-deadbeef", "by", "worker-1", "messages", "3", "dead", "1")
 	s.happen("dead", "instance", "worker-0-deadbeef", "order_id", "17", "deliveries", "5", "reason", "exhausted", "error", "its worker died")
 }
 

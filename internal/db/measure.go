@@ -28,6 +28,8 @@ var statementNames = map[string]string{
 	fitSQL: "fit", staleIDs: "stale_ids", staleMessages: "stale_messages",
 }
 
+const finishAndClaim = "finish_and_claim" // in one transaction, see [Orders.FinishAndClaim]
+
 func nameOf(sql string) string {
 	if name, ok := statementNames[sql]; ok {
 		return name
@@ -40,7 +42,7 @@ type meter struct{ *Orders }
 
 type asked struct {
 	statement string
-	orders    int // of a statement about many
+	orders    int // of a statement about many; 0: each has its own
 	at        time.Time
 }
 
@@ -56,11 +58,14 @@ func (m meter) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceQue
 	}
 }
 
-// TraceBatchStart goes by the batch's last statement: the others prepare for it.
+// TraceBatchStart goes by all but the batch's first statement, which prepares for them.
 func (meter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
-	last := data.Batch.QueuedQueries[data.Batch.Len()-1]
-	ids, _ := last.Arguments[0].([]int64)
-	return context.WithValue(ctx, askedKey{}, asked{nameOf(last.SQL), len(ids), time.Now()})
+	statements := data.Batch.QueuedQueries[1:]
+	if len(statements) > 1 {
+		return context.WithValue(ctx, askedKey{}, asked{statement: finishAndClaim, at: time.Now()})
+	}
+	ids, _ := statements[0].Arguments[0].([]int64)
+	return context.WithValue(ctx, askedKey{}, asked{nameOf(statements[0].SQL), len(ids), time.Now()})
 }
 
 func (meter) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}

@@ -21,14 +21,14 @@ type Token string
 //
 // It waits out outages until ctx is done and returns its cause then. Other errors:
 // [order.ErrUnknown], [order.ErrFulfilled], [order.ErrForeign], an
-// [*order.InHandError] if the order is processing and not to be taken over, or what
+// [*order.InHandError] if the order is processing, in another version than that, or what
 // PostgreSQL has against this very row.
 func (o *Orders) Claim(ctx context.Context, id int64, version string) (token Token, err error) {
 	return o.GoOnClaiming(ctx, newAttempt(id, version))
 }
 
-// Attempt is a claim or a finish that may have been tried once, by [Orders.ClaimTogether] or
-// [Orders.FinishTogether].
+// Attempt is a claim or a finish that may have been tried once, by [Orders.ClaimTogether],
+// [Orders.FinishTogether] or [Orders.FinishAndClaim].
 type Attempt struct {
 	call
 	begun time.Time // zero: it was not
@@ -49,7 +49,7 @@ func (o *Orders) ClaimTogether(ids []int64) []Attempt {
 	for i, id := range ids {
 		attempts[i].Request.id = id
 	}
-	o.together(o.claims, attempts)
+	o.together(attempts, o.claims.flush)
 	return attempts
 }
 
@@ -66,12 +66,21 @@ func (o *Orders) FinishTogether(all []Claimed) []Attempt {
 	for i, c := range all {
 		attempts[i].Request = change{c.ID, string(c.Token)}
 	}
-	o.together(o.finishes, attempts)
+	o.together(attempts, o.finishes.flush)
 	return attempts
 }
 
-// together tries a step for many orders at one go, unless PostgreSQL is away.
-func (o *Orders) together(s *step, attempts []Attempt) {
+// FinishAndClaim tries to finish the one order and to claim the other, which must not be the
+// same, in one transaction. For the rest it is to each as [Orders.FinishTogether] and
+// [Orders.ClaimTogether] are.
+func (o *Orders) FinishAndClaim(done Claimed, next int64) (finish, claim Attempt) {
+	both := []Attempt{newAttempt(done.ID, string(done.Token)), newAttempt(next, "")}
+	o.together(both, o.flushBoth)
+	return both[0], both[1]
+}
+
+// together tries what is asked for of many orders at one go, unless PostgreSQL is away.
+func (o *Orders) together(attempts []Attempt, flush func([]*call)) {
 	if len(attempts) == 0 {
 		return
 	}
@@ -85,7 +94,7 @@ func (o *Orders) together(s *step, attempts []Attempt) {
 		calls[i] = &attempts[i].call
 	}
 	begun := time.Now()
-	s.flush(calls)
+	flush(calls)
 	for i := range attempts {
 		if a := &attempts[i]; !errors.Is(a.Err, errTogether) {
 			a.begun = begun
@@ -117,10 +126,10 @@ func (o *Orders) GoOnClaiming(ctx context.Context, a Attempt) (token Token, err 
 }
 
 func (o *Orders) claimOnce(a Attempt, asked time.Time) (Token, error) {
-	claimed, err, wanted := a.Answer, a.Err, a.Request
+	claimed, err := a.Answer, a.Err
 	for tried := !a.begun.IsZero(); ; tried = false {
 		if !tried {
-			claimed, err = o.claims.doAfter(a.Err, wanted)
+			claimed, err = o.claims.doAfter(a.Err, a.Request)
 		}
 		if !errors.Is(err, errGuard) {
 			return claimed.token, err
@@ -129,11 +138,9 @@ func (o *Orders) claimOnce(a Attempt, asked time.Time) (Token, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := o.mayTake(seen, asked); err != nil {
+		if err := o.refusal(seen, asked); err != nil {
 			return "", err
 		}
-		wanted.version = string(seen.token)
-		asked = time.Time{} // if somebody is quicker now, his is not our claim
 	}
 }
 
@@ -145,15 +152,13 @@ func (o *Orders) look(id int64) (row, error) {
 	return seen, err
 }
 
-// mayTake returns nil if an order in that state may be claimed by anybody.
-func (o *Orders) mayTake(seen row, asked time.Time) error {
+// refusal is why an order in that state was not claimed, or nil if it is to be had now: it
+// was inserted, or set, since the first try.
+func (o *Orders) refusal(seen row, asked time.Time) error {
 	switch seen.status {
 	case order.Pending:
-		return nil // it was inserted, or set, since the first try
+		return nil
 	case order.Processing:
-		if seen.age >= o.abandoned {
-			return nil
-		}
 		ours := !asked.IsZero() && seen.age <= time.Since(asked)
 		return &order.InHandError{RetryIn: o.abandoned - seen.age, Version: string(seen.token), Ours: ours}
 	case order.Fulfilled:

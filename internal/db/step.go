@@ -54,6 +54,9 @@ const forMany = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 	set_config('enable_mergejoin', 'off', true), set_config('lock_timeout', '200ms', true)`
 
+// forBoth is that for the transaction of two statements about one order each.
+const forBoth = `SELECT set_config('lock_timeout', '200ms', true)`
+
 // mostOrders is how many orders one statement is about at most: more of them take so much
 // longer that they wait for each other.
 const mostOrders = 512
@@ -122,19 +125,29 @@ func (s *step) doAfter(err error, c change) (seen row, _ error) {
 	return seen, err
 }
 
-// flush runs the statement for all the calls, whatever becomes of their callers.
+// flush runs the statement for all the calls.
 func (s *step) flush(calls []*call) {
+	flush(calls, func(ctx context.Context) error {
+		if len(calls) == 1 {
+			return s.runOne(ctx, calls[0])
+		}
+		return s.runMany(ctx, calls)
+	})
+}
+
+// flushBoth finishes the order of the first call and claims that of the second.
+func (o *Orders) flushBoth(calls []*call) {
+	flush(calls, func(ctx context.Context) error { return o.runBoth(ctx, calls[0], calls[1]) })
+}
+
+// flush lets run answer the calls, whatever becomes of their callers.
+func flush(calls []*call, run func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 	defer cancel()
 	for _, c := range calls {
-		c.Err = errGuard // unless the statement returns it
+		c.Err = errGuard // unless a statement returns it
 	}
-	var err error
-	if len(calls) == 1 {
-		err = s.runOne(ctx, calls[0])
-	} else {
-		err = s.runMany(ctx, calls)
-	}
+	err := run(ctx)
 	if err == nil {
 		return
 	}
@@ -147,9 +160,19 @@ func (s *step) flush(calls []*call) {
 }
 
 func (s *step) runOne(ctx context.Context, c *call) error {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return s.answerOne(conn.QueryRow(ctx, s.one, c.Request.id, c.Request.xid()), c)
+}
+
+// answerOne gives the call what was returned of its order, if anything was.
+func (s *statement) answerOne(returns pgx.Row, c *call) error {
 	var id int64
 	var got returned
-	err := s.query(ctx, got.into(&id)[:s.columns], s.one, c.Request.id, c.Request.xid())
+	err := returns.Scan(got.into(&id)[:s.columns]...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -166,18 +189,34 @@ func (s *step) runMany(ctx context.Context, calls []*call) error {
 	for i, c := range calls {
 		ids[i], versions[i] = c.Request.id, c.Request.xid()
 	}
-	conn, err := s.acquire(ctx)
+	var batch pgx.Batch
+	batch.Queue(forMany)
+	batch.Queue(s.many, ids, versions)
+	return s.send(ctx, &batch, func(results pgx.BatchResults) error { return s.answer(results, ids, calls) })
+}
+
+// runBoth waits no longer for the row of the one order than the other may be held up.
+func (o *Orders) runBoth(ctx context.Context, finish, claim *call) error {
+	var batch pgx.Batch
+	batch.Queue(forBoth)
+	batch.Queue(finishSQL.one, finish.Request.id, finish.Request.xid())
+	batch.Queue(claimSQL.one, claim.Request.id, claim.Request.xid())
+	return o.send(ctx, &batch, func(results pgx.BatchResults) error {
+		return cmp.Or(finishSQL.answerOne(results.QueryRow(), finish), claimSQL.answerOne(results.QueryRow(), claim))
+	})
+}
+
+// send runs statements in one transaction, of which the first prepares for the others.
+func (o *Orders) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchResults) error) error {
+	conn, err := o.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	var batch pgx.Batch
-	batch.Queue(forMany)
-	batch.Queue(s.many, ids, versions)
-	results := conn.SendBatch(ctx, &batch)
+	results := conn.SendBatch(ctx, batch)
 	_, err = results.Exec()
 	if err == nil {
-		err = s.answer(results, ids, calls)
+		err = read(results)
 	}
 	if closed := results.Close(); err == nil {
 		err = closed // it has committed, or has not

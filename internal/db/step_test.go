@@ -215,7 +215,7 @@ func TestClaimTogether(t *testing.T) {
 	states := map[int64]error{
 		b.insert("pending", 0):               nil,
 		b.insert("processing", 0):            &order.InHandError{},
-		b.insert("processing", 2*abandoned):  nil,
+		b.insert("processing", 2*abandoned):  &order.InHandError{},
 		b.insert("fulfilled", 0):             order.ErrFulfilled,
 		b.insert("cancelled", 0):             order.ErrForeign,
 		b.insert("pending", 2*abandoned) + 9: order.ErrUnknown,
@@ -351,6 +351,170 @@ func TestFinishTogether_answersAreLost(t *testing.T) {
 			must(t, errors.Join(b.goOn(orders, attempts)...))
 			if n := b.count("fulfilled"); n != len(all) {
 				t.Errorf("%d orders are fulfilled, want %d", n, len(all))
+			}
+			testenv.CheckContract(t, b.url)
+		})
+	}
+}
+
+// both is an order in hand, and one that is pending.
+func (b *bench) both() (done db.Claimed, next int64) {
+	b.Helper()
+	return b.claimed(1)[0], b.insert("pending", 0)
+}
+
+// goOnWithBoth goes on with what was tried together, each by itself and at once.
+func (b *bench) goOnWithBoth(orders *db.Orders, finish, claim db.Attempt) (token db.Token, finished, claimed error) {
+	var all sync.WaitGroup
+	all.Go(func() { finished = orders.GoOnFinishing(b.bounded(), finish) })
+	all.Go(func() { token, claimed = orders.GoOnClaiming(b.bounded(), claim) })
+	all.Wait()
+	return token, finished, claimed
+}
+
+// An order is finished and another is claimed, in one transaction. Each is told the same as if
+// it had been alone.
+func TestFinishAndClaim(t *testing.T) {
+	b := newBench(t)
+	inHand := errors.New("in another hand")
+	for _, tt := range []struct {
+		name            string
+		done, next      string // what became of them before
+		finish, claimed error
+	}{
+		{"in one transaction", "", "", nil, nil},
+		{"the one is in another hand", "taken over", "", order.ErrSuperseded, nil},
+		{"the one is fulfilled", "finished", "", order.ErrFulfilled, nil},
+		{"the other is in another hand", "", "taken over", nil, inHand},
+		{"the other is fulfilled", "", "finished", nil, order.ErrFulfilled},
+		{"neither is to be had", "finished", "finished", order.ErrFulfilled, order.ErrFulfilled},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			done, next := b.both()
+			for id, became := range map[int64]string{done.ID: tt.done, next: tt.next} {
+				if became != "" {
+					token, err := b.orders.Claim(b.bounded(), id, b.version(id))
+					must(t, err)
+					if became == "finished" {
+						must(t, b.orders.Finish(b.bounded(), id, token))
+					}
+				}
+			}
+			finish, claim := b.orders.FinishAndClaim(done, next)
+			if finish.Succeeded() != (tt.finish == nil) || claim.Succeeded() != (tt.claimed == nil) {
+				t.Errorf("the finish succeeded at one go: %v, the claim: %v", finish.Succeeded(), claim.Succeeded())
+			}
+			if one := b.version(done.ID) == b.version(next); one != (tt.finish == nil && tt.claimed == nil) {
+				t.Errorf("the rows have the versions %s and %s", b.version(done.ID), b.version(next))
+			}
+			token, finished, claimed := b.goOnWithBoth(b.orders, finish, claim)
+			if !errors.Is(finished, tt.finish) {
+				t.Errorf("the finish: got %v, want %v", finished, tt.finish)
+			}
+			var held *order.InHandError
+			if errors.As(claimed, &held) {
+				claimed = inHand
+			}
+			if !errors.Is(claimed, tt.claimed) {
+				t.Errorf("the claim: got %v, want %v", claimed, tt.claimed)
+			}
+			if claimed == nil {
+				must(t, b.orders.Finish(b.bounded(), next, token))
+			}
+		})
+	}
+	testenv.CheckContract(t, b.url)
+}
+
+// A row that refuses its step, at once or when it is committed, or that somebody keeps locked,
+// is the trouble of its own order, and holds up the other for a moment at most.
+func TestFinishAndClaim_oneIsInTheWay(t *testing.T) {
+	for when, trigger := range map[string]string{
+		"at once":              `CREATE TRIGGER refuse BEFORE UPDATE ON orders`,
+		"when it is committed": `CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON orders DEFERRABLE INITIALLY DEFERRED`,
+	} {
+		for _, status := range []string{"fulfilled", "processing"} {
+			t.Run("it refuses to be "+status+" "+when, func(t *testing.T) {
+				b := newBench(t)
+				done, next := b.both()
+				b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+					BEGIN IF NEW.status = '` + status + `' THEN RAISE EXCEPTION 'not this one'; END IF; RETURN NEW; END $$;` +
+					trigger + ` FOR EACH ROW EXECUTE FUNCTION refuse()`)
+				_, finished, claimed := b.goOnWithBoth(b.finishAndClaim(done, next))
+				refused, other := finished, claimed
+				if status == "processing" {
+					refused, other = claimed, finished
+				}
+				if refused == nil || !strings.Contains(refused.Error(), "not this one") || other != nil {
+					t.Errorf("the finish: got %v, the claim: %v, want one refusal", finished, claimed)
+				}
+			})
+		}
+	}
+	for _, name := range []string{"the one", "the other"} {
+		t.Run(name+" is locked", func(t *testing.T) {
+			b := newBench(t)
+			orders := openAt(t, testenv.WorkerURL(b.url), 5)
+			done, next := b.both()
+			locked := done.ID
+			if name == "the other" {
+				locked = next
+			}
+			unlock := sync.OnceFunc(b.hold(`SELECT FROM orders WHERE id = ` + strconv.FormatInt(locked, 10) + ` FOR UPDATE`))
+			defer unlock()
+			begun := time.Now()
+			finish, claim := orders.FinishAndClaim(done, next)
+			finished, claimed := make(chan error, 1), make(chan error, 1)
+			go func() { finished <- orders.GoOnFinishing(b.bounded(), finish) }()
+			go func() {
+				_, err := orders.GoOnClaiming(b.bounded(), claim)
+				claimed <- err
+			}()
+			other, held := claimed, finished
+			if locked == next {
+				other, held = finished, claimed
+			}
+			must(t, <-other)
+			if waited := time.Since(begun); waited > 3*time.Second { // in five, a statement would end by itself
+				t.Errorf("it was held up for %v", waited)
+			}
+			select {
+			case err := <-held:
+				t.Errorf("the locked order went on: %v", err)
+			default:
+			}
+			unlock()
+			must(t, <-held)
+		})
+	}
+}
+
+// finishAndClaim lets its results be passed on.
+func (b *bench) finishAndClaim(done db.Claimed, next int64) (orders *db.Orders, finish, claim db.Attempt) {
+	finish, claim = b.orders.FinishAndClaim(done, next)
+	return b.orders, finish, claim
+}
+
+// What was tried together and had no answer is found out for each, and is no failure.
+func TestFinishAndClaim_answersAreLost(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			b := newBench(t)
+			orders, proxy := b.throughProxy(t)
+			for range 10 {
+				done, next := b.both()
+				way.lose(proxy, 1, "SET status = 'fulfilled'")
+				finish, claim := orders.FinishAndClaim(done, next)
+				if proxy.Lost() != 1 {
+					t.Fatalf("%d lost, want 1: the fault did not happen", proxy.Lost())
+				}
+				token, finished, claimed := b.goOnWithBoth(orders, finish, claim)
+				var inHand *order.InHandError
+				if errors.As(claimed, &inHand) && inHand.Ours {
+					token, claimed = orders.Claim(b.bounded(), next, inHand.Version)
+				}
+				must(t, errors.Join(finished, claimed))
+				must(t, orders.Finish(b.bounded(), next, token))
 			}
 			testenv.CheckContract(t, b.url)
 		})

@@ -21,6 +21,8 @@ func (s *shared) FinishTogether(all []db.Claimed) []db.Attempt {
 	return make([]db.Attempt, len(all))
 }
 
+func (s *shared) FinishAndClaim(db.Claimed, int64) (finish, claim db.Attempt) { return finish, claim }
+
 // No order is finished twice at one go, for its holders have different tokens and might get
 // each other's answer; what had nothing to finish is done; all else is asked for alone.
 func TestFulfiller_Finish_oneOrderTwice(t *testing.T) {

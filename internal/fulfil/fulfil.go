@@ -4,10 +4,11 @@
 //
 // # What callers may rely on
 //
-//   - [Fulfiller.Finish] returns nil only for an order that is fulfilled in
-//     PostgreSQL; the message may be forgotten then, and not before.
+//   - [Fulfiller.Finish] and [Fulfiller.Relay] return nil only for an order that is
+//     fulfilled in PostgreSQL; the message may be forgotten then, and not before.
 //   - Work begins only for an order that is claimed, and after the queue has been
-//     told: an order that kills its worker is counted.
+//     told, with whether it was taken out of a former holder's hand: an order that
+//     kills its workers is counted.
 //   - Every other error it returns is one that the queue acts upon; [classify] is the
 //     one table that says how.
 //
@@ -48,6 +49,7 @@ type Orders interface {
 	GoOnClaiming(ctx context.Context, a db.Attempt) (db.Token, error)
 	Claim(ctx context.Context, id int64, version string) (db.Token, error)
 	FinishTogether(all []db.Claimed) []db.Attempt
+	FinishAndClaim(done db.Claimed, next int64) (finish, claim db.Attempt)
 	GoOnFinishing(ctx context.Context, a db.Attempt) error
 	Finish(ctx context.Context, id int64, token db.Token) error
 }
@@ -57,7 +59,7 @@ type Orders interface {
 type Delivery interface {
 	Concerns(orderID int64, correlationID string)
 	MayTakeOver(ctx context.Context) (bool, error)
-	Start(ctx context.Context) error
+	Start(ctx context.Context, heir bool) error
 	Number() int
 }
 
@@ -97,7 +99,7 @@ func (f *Fulfiller) handle(ctx context.Context, d Delivery, r *request) (err err
 		crash.At("row_claimed")
 	}
 	r.trace.Enter(traces.Start)
-	if err := d.Start(ctx); err != nil {
+	if err := d.Start(ctx, r.heir); err != nil {
 		return err
 	}
 	r.trace.Number(d.Number())
@@ -115,8 +117,9 @@ func (f *Fulfiller) handle(ctx context.Context, d Delivery, r *request) (err err
 }
 
 // claim takes the order over from a former holder only where the queue knows that there is
-// none any more, and only as he left it: the look holds for him, not for who was quicker.
-// What was most likely our own claim, and had no answer, is ours as long as the message is.
+// none any more, or nobody has touched it for long, and only as he left it: the look holds
+// for him, not for who was quicker. What was most likely our own claim, and had no answer, is
+// ours as long as the message is.
 func (f *Fulfiller) claim(ctx context.Context, d Delivery, r *request) (db.Token, error) {
 	id := r.message.OrderID
 	token, err := f.firstClaim(ctx, r)
@@ -129,9 +132,10 @@ func (f *Fulfiller) claim(ctx context.Context, d Delivery, r *request) (db.Token
 		if lookErr != nil {
 			return "", lookErr
 		}
-		if !may && !inHand.Ours {
+		if !may && !inHand.Ours && inHand.RetryIn > 0 {
 			return "", err
 		}
+		r.heir = r.heir || !inHand.Ours
 		if token, err = f.Orders.Claim(ctx, id, inHand.Version); err == nil {
 			f.Metrics.TookOver()
 			r.trace.TakenOver()

@@ -82,8 +82,12 @@ func (s *script) MayTakeOver(context.Context) (bool, error) {
 	return s.mayTake, s.mayErr
 }
 
-func (s *script) Start(context.Context) error {
-	s.note("start")
+func (s *script) Start(_ context.Context, heir bool) error {
+	if heir {
+		s.note("start as heir")
+	} else {
+		s.note("start")
+	}
 	return s.startErr
 }
 
@@ -116,9 +120,11 @@ func TestFulfiller_steps(t *testing.T) {
 	t.Parallel()
 	const (
 		concerns, claim, look, takeOver = "concerns 17 0b6c", "claim 17 anew", "may take over", "claim 17 v1"
-		start, work, finish             = "start", "work on 17", "finish 17 with token"
+		start, inherit                  = "start", "start as heir"
+		work, finish                    = "work on 17", "finish 17 with token"
 	)
 	inHand := fmt.Errorf("claim order 17: %w", &order.InHandError{RetryIn: time.Minute, Version: "v1"})
+	abandoned := &order.InHandError{RetryIn: -time.Second, Version: "v1"}
 	ours := &order.InHandError{RetryIn: time.Minute, Version: "v1", Ours: true}
 	rejected := fmt.Errorf("%w: 422", order.ErrRejected)
 	tests := []struct {
@@ -131,7 +137,13 @@ func TestFulfiller_steps(t *testing.T) {
 		{
 			"an order in a former holder's hand is taken over",
 			script{claims: []error{inHand, nil}, mayTake: true},
-			[]string{claim, look, takeOver, start, work, finish},
+			[]string{claim, look, takeOver, inherit, work, finish},
+			nil,
+		},
+		{
+			"an order that nobody has touched for long is taken over",
+			script{claims: []error{abandoned, nil}},
+			[]string{claim, look, takeOver, inherit, work, finish},
 			nil,
 		},
 		{
@@ -143,7 +155,7 @@ func TestFulfiller_steps(t *testing.T) {
 		{
 			"a take-over that had no answer is made good",
 			script{claims: []error{inHand, ours, nil}, mayTake: true},
-			[]string{claim, look, takeOver, look, takeOver, start, work, finish},
+			[]string{claim, look, takeOver, look, takeOver, inherit, work, finish},
 			nil,
 		},
 		{
@@ -367,9 +379,9 @@ func TestFulfiller_logs(t *testing.T) {
 type world struct {
 	Orders // nobody prepares here
 
-	status      order.Status
-	version     int
-	redelivered bool // somebody held the message, and nobody has started it since
+	status   order.Status
+	version  int
+	returned bool // somebody held the message, and nobody has started it since
 
 	fault   string // the call that goes wrong, once
 	applied bool   // it goes wrong after it has done its work
@@ -434,12 +446,12 @@ func (w *world) Concerns(int64, string) {}
 func (w *world) Number() int { return 1 }
 
 func (w *world) MayTakeOver(context.Context) (may bool, err error) {
-	err = w.call("may take over", func() error { may = w.redelivered; return nil })
+	err = w.call("may take over", func() error { may = w.returned; return nil })
 	return may && err == nil, err
 }
 
-func (w *world) Start(context.Context) error {
-	return w.call("start", func() error { w.redelivered = false; return nil })
+func (w *world) Start(context.Context, bool) error {
+	return w.call("start", func() error { w.returned = false; return nil })
 }
 
 func (w *world) Do(context.Context, order.Message) error {
@@ -453,13 +465,13 @@ func (w *world) deliver(t *testing.T) (done bool) {
 	if err == nil && w.status != order.Fulfilled {
 		t.Fatalf("the message may be forgotten, and the order is %s", w.status)
 	}
-	w.redelivered = w.redelivered || err != nil
+	w.returned = w.returned || err != nil
 	return err == nil
 }
 
 func TestFulfiller_unknownOutcomes(t *testing.T) {
 	t.Parallel()
-	held := world{status: order.Processing, version: 1, redelivered: true} // by somebody who died
+	held := world{status: order.Processing, version: 1, returned: true} // by somebody who died
 	fresh := world{status: order.Pending}
 	tests := []struct {
 		name    string

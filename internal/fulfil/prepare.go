@@ -21,6 +21,7 @@ type request struct {
 
 	claim  *db.Attempt   // by the preparation; nil: none
 	token  db.Token      // from the claim that succeeded
+	heir   bool          // the order was in a former holder's hand
 	worked bool          // and so the order can be finished
 	took   time.Duration // the work
 	finish *db.Attempt   // together with others; nil: none
@@ -42,12 +43,11 @@ func read(d Delivery, payload []byte) *request {
 // claimed reports whether the preparation has claimed the order.
 func (r *request) claimed() bool { return r.claim != nil && r.claim.Succeeded() }
 
-// Prepare claims the orders of messages that were claimed together, and notes their start:
-// one statement and one script for all where nothing is in the way. What that leaves undone
-// is done by [Fulfiller.Handle]. It is a [queue.Consumer]'s Prepare.
+// Prepare claims the orders of messages that were claimed together: one statement for all
+// where nothing is in the way. What that leaves undone is done by [Fulfiller.Handle]. It is a
+// [queue.Consumer]'s Prepare.
 func (f *Fulfiller) Prepare(_ context.Context, all []*queue.Delivery) {
 	ids, requests := make([]int64, 0, len(all)), make([]*request, 0, len(all))
-	claims := make([]*queue.Delivery, 0, len(all))
 	twice := make(map[int64]bool, len(all))
 	for _, d := range all {
 		r := f.open(d)
@@ -55,20 +55,17 @@ func (f *Fulfiller) Prepare(_ context.Context, all []*queue.Delivery) {
 		if id := r.message.OrderID; r.err == nil && !twice[id] { // a copy comes too late in any case
 			twice[id] = true
 			r.trace.Enter(traces.Row)
-			ids, requests, claims = append(ids, id), append(requests, r), append(claims, d)
+			ids, requests = append(ids, id), append(requests, r)
 		}
 	}
 	if len(ids) == 0 {
 		return
 	}
-	var starts []*queue.Delivery
 	attempts := f.Orders.ClaimTogether(ids)
 	for i := range attempts {
 		if requests[i].claim = &attempts[i]; requests[i].claimed() {
 			crash.At("row_claimed")
 			requests[i].trace.Enter(traces.Start)
-			starts = append(starts, claims[i])
 		}
 	}
-	queue.StartTogether(starts)
 }

@@ -135,6 +135,13 @@ func (g *Group[Q, K, A]) send(requests []Q) *Call[Q, A] {
 	return nil
 }
 
+// Idle reports whether a request would go out at once, alone.
+func (g *Group[Q, K, A]) Idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.led
+}
+
 func (g *Group[Q, K, A]) call(request Q) *Call[Q, A] {
 	c := g.calls.Get().(*Call[Q, A])
 	c.Request = request

@@ -187,12 +187,18 @@ func TestLead(t *testing.T) {
 		d := newDesk(10)
 		answers := d.then(t)
 		d.Go = func(f func()) { go f() }
+		if !d.Idle() {
+			t.Error("it says that a flush is under way")
+		}
 		led := make(chan struct{})
 		go func() {
 			d.Lead(1, 2)
 			close(led)
 		}()
 		synctest.Wait()
+		if d.Idle() {
+			t.Error("it says that no flush is under way")
+		}
 		d.Lead(3) // which waits for nothing
 		d.Lead()
 		select {

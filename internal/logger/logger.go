@@ -6,8 +6,8 @@
 //   - Each record is one line, with the keys timestamp, level, service, message and
 //     correlation_id first, in that order, and each once. A write is of whole lines.
 //   - A warning or an error is out when it was logged, and with it all before it. Any
-//     other line is out then, too, or goes out with the next write, which is under way;
-//     that of [Info] is on its way. [Flush] waits for all.
+//     other line is out then, too, or within a millisecond where a write is under way, as
+//     is that of [Info]. [Flush] writes all.
 //   - The correlation id and the order id come from the context, and so do the ids of a
 //     trace, where there is one.
 //   - An attribute that JSON cannot hold is written as text; a line is never
@@ -15,8 +15,8 @@
 //
 // # What this package never does
 //
-//   - It waits for no number of lines before it writes, and for no time but the
-//     millisecond that lies between two writes of what [Info] is told.
+//   - It waits for no number of lines before it writes, and for no time but that
+//     millisecond.
 //   - It reads no attribute of With again: what a logger was given is written
 //     as it was then.
 package logger
@@ -186,8 +186,8 @@ func flatten(prefix string, a slog.Attr, put func(key string, value slog.Value))
 
 // Info is [slog.Logger.InfoContext] for what is said of each order: it does not look for
 // who has called it, which no line says and would take longer than the line, and leaves
-// the write to a goroutine that begins at once, or a millisecond after the last write, so
-// that lines of many orders share one.
+// the write to who writes next, or for a millisecond to nobody, so that lines of an order, and
+// of many, share one.
 func Info(ctx context.Context, log *slog.Logger, message string, attrs ...slog.Attr) {
 	if !log.Enabled(ctx, slog.LevelInfo) {
 		return

@@ -59,7 +59,7 @@ func (m *Metrics) Hands(look func() (busy, inHand int)) {
 	slots := describe(prometheus.GaugeValue, "fulfillment_slots_busy",
 		"Orders being worked on: with all of fulfillment_slots busy and messages waiting, more workers or slots would help.")
 	hand := describe(prometheus.GaugeValue, "fulfillment_messages_in_hand",
-		"Messages in this worker's hands; more than slots are busy where acknowledgements are under way.")
+		"Messages in this worker's hands; more than slots are busy where finishes or acknowledgements are under way.")
 	m.registry.ask(func(ch chan<- prometheus.Metric) {
 		busy, inHand := look()
 		slots.tell(ch, float64(busy))

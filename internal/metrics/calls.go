@@ -87,10 +87,13 @@ func (m *Metrics) Postgres(statement string, took time.Duration, outcome Outcome
 	}
 }
 
-// PostgresTogether counts a statement about many orders.
+// PostgresTogether counts a transaction about many orders, and how many share its statement;
+// 0 is that each has its own.
 func (m *Metrics) PostgresTogether(statement string, orders int, took time.Duration, outcome Outcome) {
 	if m != nil {
 		m.many.observe(statement, took, outcome)
-		m.together.WithLabelValues(statement).Observe(float64(orders))
+		if orders > 0 {
+			m.together.WithLabelValues(statement).Observe(float64(orders))
+		}
 	}
 }

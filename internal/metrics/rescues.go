@@ -21,7 +21,7 @@ func newRescues(r registry) rescues {
 		givenBack: r.counter("fulfillment_reaped_messages_total",
 			"Messages of dead workers that this worker gave back to the queue."),
 		deaths: r.counter("fulfillment_reaped_deliveries_total",
-			"Deliveries charged because a worker died that had begun the work: where few orders bring down one worker after the other, it is they."),
+			"Deliveries charged because a worker died that had the order in hand, by this one when it took the order over: where few orders bring down one worker after the other, it is they."),
 		adopted:  strays.WithLabelValues("adopted"),
 		released: strays.WithLabelValues("released"),
 		promoted: r.counter("fulfillment_messages_promoted_total",
@@ -37,12 +37,18 @@ func newRescues(r registry) rescues {
 	}
 }
 
-// Reaped counts a dead worker whose messages were given back, and the deliveries charged.
-func (m *Metrics) Reaped(givenBack, charged int) {
+// Reaped counts a dead worker whose messages were given back.
+func (m *Metrics) Reaped(givenBack int) {
 	if m != nil {
 		m.reaped.Inc()
 		m.givenBack.Add(float64(givenBack))
-		m.deaths.Add(float64(charged))
+	}
+}
+
+// DeathCharged counts a delivery that was charged because a worker died.
+func (m *Metrics) DeathCharged() {
+	if m != nil {
+		m.deaths.Inc()
 	}
 }
 

@@ -26,7 +26,7 @@ func (c *Config) First() State {
 	s := State{Faults: c.May}
 	for i := range c.Processes {
 		if c.Without&JoinFirst == 0 {
-			s.Workers[i].Is, s.Redis.Workers[i].Lease = running, good
+			s.Workers[i].Is, s.Workers[i].Leased, s.Redis.Workers[i].Lease = running, true, good
 		}
 	}
 	for i := range c.Orders {
@@ -141,6 +141,9 @@ func (w *world) lose(before State, step Step) bool {
 	}
 	w.Workers[n/maxSlots] = before.Workers[n/maxSlots]
 	d := w.hand(n)
+	if w.updated {
+		w.own(d, d.row.Status == processing)
+	}
 	was := before.Rows[d.Message.order()]
 	d.row.Worked = was.Worked
 	switch {

@@ -25,10 +25,12 @@ const (
 	EmptyFirst                           // a registration goes only with an empty list
 	BeatGate                             // no beat brings back a lease that is gone
 	StartGate                            // no work begins under a lease that is gone
-	StartNote                            // a death is charged only to what was started
+	OwnClock                             // nor without a look at Redis under one that may be over
+	HeirPays                             // a death is charged only where the order is taken over
 	ChargeDeaths                         // a death is charged at all
-	ChargeTwinOnce                       // the reaper takes the note away with the charge
-	OwnNote                              // a delivery removes only the note that it made
+	ChargeTwinOnce                       // and once, if copies come back
+	MarkOnce                             // the mark goes with the charge
+	FirstMark                            // a mark stays until somebody has begun
 	ReapMark                             // the reaper, a hand-back, a retry, the reconciler and
 	LeaveMark                            // who requeues a dead letter each leave the mark
 	RetryMark                            //
@@ -37,6 +39,7 @@ const (
 	FrontOfQueue                         // what comes back goes to the front
 	PutOffFree                           // to wait for another holder is charged nothing
 	AckClears                            // what is kept about a message goes with it
+	AckLeased                            // and is looked for once the lease may be over
 	CopyAcked                            // a message of a fulfilled order is forgotten
 	OrphanGate                           // and get no lease that a living worker might beat
 	OrphanSearch                         // lists without a registration are found
@@ -68,10 +71,12 @@ var names = [...]string{
 	"EmptyFirst",
 	"BeatGate",
 	"StartGate",
-	"StartNote",
+	"OwnClock",
+	"HeirPays",
 	"ChargeDeaths",
 	"ChargeTwinOnce",
-	"OwnNote",
+	"MarkOnce",
+	"FirstMark",
 	"ReapMark",
 	"LeaveMark",
 	"RetryMark",
@@ -80,6 +85,7 @@ var names = [...]string{
 	"FrontOfQueue",
 	"PutOffFree",
 	"AckClears",
+	"AckLeased",
 	"CopyAcked",
 	"OrphanGate",
 	"OrphanSearch",

@@ -80,7 +80,7 @@ func (c *Config) messageBroken(s *State, m Message) string {
 	case !s.Forgot && s.Redis.copies(m) > int(s.Rows[m.order()].Sent):
 		return "a message is in one place"
 	case !s.Forgot && charged > owed:
-		return "only failures, and deaths during work, are charged"
+		return "only failures, and deaths of holders, are charged"
 	case s.Redis.Dead.count(m) > 0 && !oneOf(m, c.Refused) && owed < c.Max:
 		return "only an order's own fault makes a dead letter"
 	case c.Promises&FewDeaths != 0 && owed > c.Max:
@@ -104,9 +104,6 @@ func (c *Config) End(s State) bool {
 		}
 		if p.Is == running {
 			s.Redis.Workers[i].Lease = none // the living stay
-			if s.Forgot {
-				s.Redis.Workers[i].Started = 0 // a note of what was done and forgotten goes when he leaves
-			}
 		}
 	}
 	dead := s.Redis.Dead

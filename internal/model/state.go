@@ -109,19 +109,20 @@ func (l List) count(m Message) int { return strings.Count(l.String(), string(m))
 
 // Redis is what Redis holds, key by key.
 type Redis struct {
-	Queue       List
-	Workers     [maxWorkers]Instance
-	Delayed     Set
-	Redelivered Set
-	Deliveries  [2 * maxOrders]uint8
-	Dead        List
+	Queue      List
+	Workers    [maxWorkers]Instance
+	Delayed    Set
+	Returned   Set // by what is marked as come back,
+	Died       Set // and of these, from a holder that died
+	Deliveries [2 * maxOrders]uint8
+	Dead       List
 }
 
 // Instance is what Redis knows of one worker instance.
 type Instance struct {
 	Lease      Lease
 	Processing List
-	Started    Set // the notes in its hash, order:<digest>
+	Given      Set // what of it was given back, noted in its hash
 }
 
 // Lease is an instance's place in the registry.
@@ -170,12 +171,18 @@ type Worker struct {
 	Is   Process
 	Hand [maxSlots]Delivery
 
+	// By its own clock it has a lease.
+	Leased bool
 	// The answer to a claim was lost: none before the audit.
 	Unsure bool
 	// Half a BLMOVE: it was given up, and Redis does not know that yet.
 	Blocked bool
 	// Without [OneStepReap]: a reaper has seen that the lease is over.
 	Sentenced bool
+
+	// Remembered for the promises alone.
+	Claimed Set  // what it holds whose rows it has claimed
+	Reaped  bool // it was presumed dead
 }
 
 // Process is where a worker process is in its life.
@@ -195,8 +202,11 @@ const (
 type Delivery struct {
 	Message Message // 0: the slot is free
 	At      Phase
+	Fresh   bool // nothing was kept about it when it was claimed
+	Old     bool // nobody had touched the row for so long that it counts as nobody's
 	Ours    bool // the row was changed since its claim had no answer
-	Noted   bool // start.lua has answered: the note is this delivery's to remove
+	Heir    bool // the row was in a former holder's hand
+	Claimed bool // for the promises alone: the row was claimed by it
 }
 
 // Phase is the step that a delivery comes to next.
@@ -208,7 +218,7 @@ const (
 	looking               // the row is in somebody's hand: has the message come back?
 	seizing               // the row was read, and is set if it is still the same
 	outrun                // somebody was quicker: the row is read again, without any right
-	claimed               // the start is to be noted
+	claimed               // the work is to begin
 	working
 	worked // the row is to be finished
 	failed // a delivery is to be charged
@@ -275,8 +285,8 @@ func (s State) String() string {
 			continue
 		}
 		fmt.Fprintf(&b, " w%d{%v, lease %v, list[%v]", i, w.Is, at.Lease, at.Processing)
-		if at.Started != 0 {
-			fmt.Fprintf(&b, ", started %v", at.Started)
+		if at.Given != 0 {
+			fmt.Fprintf(&b, ", given %v", at.Given)
 		}
 		for _, d := range w.Hand {
 			if d.Message != 0 {
@@ -288,8 +298,8 @@ func (s State) String() string {
 	if s.Redis.Delayed != 0 {
 		fmt.Fprintf(&b, " delayed[%v]", s.Redis.Delayed)
 	}
-	if s.Redis.Redelivered != 0 {
-		fmt.Fprintf(&b, " redelivered[%v]", s.Redis.Redelivered)
+	if s.Redis.Returned != 0 {
+		fmt.Fprintf(&b, " returned[%v, died %v]", s.Redis.Returned, s.Redis.Died)
 	}
 	if s.Redis.Dead != (List{}) {
 		fmt.Fprintf(&b, " dead[%v]", s.Redis.Dead)

@@ -143,7 +143,7 @@ func (w *world) joinLate(i int) bool {
 	if w.Workers[i].Is != starting {
 		return false
 	}
-	w.Workers[i].Is, w.Redis.Workers[i].Lease = running, good
+	w.Workers[i].Is, w.Workers[i].Leased, w.Redis.Workers[i].Lease = running, true, good
 	return true
 }
 
@@ -154,12 +154,10 @@ func (w *world) beat(i int) bool {
 	switch {
 	case p.Is != running && p.Is != ending:
 		return false
-	case at.Lease == over:
-		at.Lease = good
 	case at.Lease == good:
 		return false
-	case w.without(BeatGate):
-		at.Lease = good
+	case at.Lease == over, w.without(BeatGate):
+		at.Lease, p.Leased = good, true
 	case p.Is == running:
 		p.Is = ending
 	default:
@@ -177,7 +175,7 @@ func (w *world) claim(i int) bool {
 	}
 	m := w.Redis.Queue.popRight()
 	w.Redis.Workers[i].Processing.pushLeft(m)
-	*slot = Delivery{Message: m}
+	*slot = Delivery{Message: m, Fresh: !w.Redis.Returned.has(m.bit()) && w.Redis.Deliveries[m.index()] == 0}
 	return true
 }
 
@@ -268,12 +266,9 @@ func (w *world) claimRow(n int) bool {
 		d.At = failed
 	case r.Status == fulfilled:
 		d.At = done
-	case r.Old && !w.without(TakeOver):
-		r.Known |= d.self
-		d.At = seizing
-		return true
 	case d.At == claiming:
 		r.Known |= d.self
+		d.Old = r.Old
 		d.Ours = r.Asked.has(d.self) && r.Since.has(d.self)
 		d.At = looking
 	default:
@@ -292,6 +287,24 @@ func (w *world) update(d hand, s Status) {
 		d.row.Known, d.row.Asked, d.row.Since = 0, 0, 0 // it will never change again
 	}
 	w.updated = true
+	w.own(d, s == processing)
+}
+
+// own remembers whether a death of the delivery's worker is owed. Who claims the row although
+// he is presumed dead already owes at once.
+func (w *world) own(d hand, claimed bool) {
+	p := &w.Workers[d.worker]
+	switch {
+	case claimed:
+		d.Claimed = true
+		p.Claimed |= d.Message.bit()
+		if p.Reaped {
+			w.Owed[d.Message.index()]++
+		}
+	case d.Claimed:
+		d.Claimed = false
+		p.Claimed &^= d.Message.bit()
+	}
 }
 
 // heard forgets that an earlier claim had no answer.
@@ -320,9 +333,12 @@ func (w *world) look(n int) bool {
 	if w.gone(d) && !w.without(LookGate) {
 		return w.lostLease(n)
 	}
-	may := w.Redis.Redelivered.has(d.Message.bit()) || w.without(MarkNeeded) || d.Ours && !w.without(OwnClaim)
-	d.At, d.Ours = waiting, false
-	if may && !w.without(TakeOver) {
+	mark := w.Redis.Returned.has(d.Message.bit()) || w.without(MarkNeeded)
+	ours := d.Ours && !w.without(OwnClaim)
+	may := (mark || ours || d.Old) && !w.without(TakeOver)
+	d.Heir = d.Heir || may && !ours
+	d.At, d.Ours, d.Old = waiting, false, false
+	if may {
 		d.At = seizing
 	}
 	return true
@@ -359,22 +375,42 @@ func (w *world) seize(n int) bool {
 	return true
 }
 
-// start is start.lua: the work begins, unless the lease is gone.
+// start is Start: the work begins, unless the lease is gone. Redis is asked, by start.lua, of
+// what came back, and once the lease may be over.
 func (w *world) start(n int) bool {
 	d, ok := w.at(n, claimed)
-	if !ok || w.Workers[d.worker].Is == left {
+	switch {
+	case !ok || w.Workers[d.worker].Is == left:
 		return false
-	}
-	if w.gone(d) && !w.without(StartGate) {
+	case d.Fresh && !d.Heir && (w.Workers[d.worker].Leased || w.without(OwnClock)):
+	case w.gone(d) && !w.without(StartGate):
 		return w.lostLease(n)
+	default:
+		d.Fresh = false
+		if w.charge(d) >= w.Max {
+			d.At = refused
+			return true
+		}
 	}
-	w.Redis.Workers[d.worker].Started |= d.Message.bit()
-	w.Redis.Redelivered &^= d.Message.bit()
-	d.At, d.Noted = working, true
+	d.At = working
 	if w.Promises&(WorkedOnce|InTurn) != 0 {
 		d.row.Worked++
 	}
 	return true
+}
+
+// charge takes the mark away, charges the death of the former holder to who took the order out
+// of his hand, and says how many were charged so far.
+func (w *world) charge(d hand) uint8 {
+	m := d.Message
+	charged := &w.Redis.Deliveries[m.index()]
+	if w.Redis.Died.has(m.bit()) && (d.Heir || w.without(HeirPays)) && !w.without(ChargeDeaths) {
+		*charged++
+	}
+	if !w.without(MarkOnce) {
+		w.unmark(m)
+	}
+	return *charged
 }
 
 func (w *world) succeed(n int) bool {
@@ -450,9 +486,11 @@ func (w *world) ack(n int) bool {
 	if !ok {
 		return false
 	}
-	if w.unnote(d) {
+	if w.holds(d) {
 		w.Redis.Workers[d.worker].Processing.remove(d.Message)
-		w.clear(d.Message)
+		if !w.plainly(d) {
+			w.clear(d.Message)
+		}
 	}
 	if w.without(CommitFirst) && d.row.Status == processing {
 		d.At = worked
@@ -462,21 +500,23 @@ func (w *world) ack(n int) bool {
 	return true
 }
 
-// unnote takes the note away that the delivery made, and reports whether the message is
-// still in its worker's list.
-func (w *world) unnote(d hand) bool {
-	at := &w.Redis.Workers[d.worker]
-	if d.Noted || w.without(OwnNote) {
-		at.Started &^= d.Message.bit()
-	}
-	return at.Processing.count(d.Message) > 0
+// plainly reports whether the ack is LREM and no more: nothing was kept about the message when
+// it was claimed, Redis was not asked about it since, and nobody can have given it back.
+func (w *world) plainly(d hand) bool {
+	return d.Fresh && (w.Workers[d.worker].Leased || w.without(AckLeased))
+}
+
+// holds reports whether the message is still in its worker's list, which is settled then.
+func (w *world) holds(d hand) bool {
+	w.own(d, false)
+	return w.Redis.Workers[d.worker].Processing.count(d.Message) > 0
 }
 
 // clear forgets what is kept about a message.
 func (w *world) clear(m Message) {
 	if !w.without(AckClears) {
 		w.Redis.Deliveries[m.index()] = 0
-		w.Redis.Redelivered &^= m.bit()
+		w.unmark(m)
 	}
 }
 
@@ -486,7 +526,7 @@ func (w *world) putOff(n int) bool {
 	if !ok {
 		return false
 	}
-	if w.unnote(d) {
+	if w.holds(d) {
 		w.Redis.Workers[d.worker].Processing.remove(d.Message)
 		w.Redis.Delayed |= d.Message.bit()
 		if w.without(PutOffFree) {
@@ -504,7 +544,7 @@ func (w *world) retry(n int) bool {
 	if !ok {
 		return false
 	}
-	if w.unnote(d) {
+	if w.holds(d) {
 		charged := &w.Redis.Deliveries[d.Message.index()]
 		*charged++
 		if *charged >= w.Max {
@@ -512,7 +552,7 @@ func (w *world) retry(n int) bool {
 			w.clear(d.Message)
 		} else {
 			w.Redis.Delayed |= d.Message.bit()
-			w.mark(d.Message, RetryMark)
+			w.mark(d.Message, false, RetryMark)
 		}
 		w.Redis.Workers[d.worker].Processing.remove(d.Message)
 	}
@@ -520,11 +560,23 @@ func (w *world) retry(n int) bool {
 	return true
 }
 
-// mark notes that the order may be taken over by who has the message next.
-func (w *world) mark(m Message, by Mechanism) {
-	if !w.without(by) {
-		w.Redis.Redelivered |= m.bit()
+// mark notes that the order may be taken over by who has the message next, and whether its
+// holder died. A mark that is there then is of somebody before him, and it is that one who may
+// have begun.
+func (w *world) mark(m Message, died bool, by Mechanism) {
+	if w.without(by) || died && w.Redis.Returned.has(m.bit()) && !w.without(FirstMark) {
+		return
 	}
+	w.unmark(m)
+	w.Redis.Returned |= m.bit()
+	if died {
+		w.Redis.Died |= m.bit()
+	}
+}
+
+func (w *world) unmark(m Message) {
+	w.Redis.Returned &^= m.bit()
+	w.Redis.Died &^= m.bit()
 }
 
 // bury is dead.lua: the message is kept as a dead letter.
@@ -533,7 +585,7 @@ func (w *world) bury(n int) bool {
 	if !ok {
 		return false
 	}
-	if w.unnote(d) {
+	if w.holds(d) {
 		w.Redis.Dead.pushRight(d.Message)
 		w.clear(d.Message)
 		w.Redis.Workers[d.worker].Processing.remove(d.Message)
@@ -598,10 +650,10 @@ func (w *world) leave(i int) bool {
 	for at.Processing.len() > 0 {
 		m := at.Processing.popLeft()
 		w.giveBack(m)
-		w.mark(m, LeaveMark)
+		w.mark(m, false, LeaveMark)
 	}
 	*at = Instance{}
-	w.Workers[i].Is = left
+	w.Workers[i].Is, w.Workers[i].Leased = left, false
 	return true
 }
 
@@ -610,7 +662,7 @@ func (w *world) crash(i int) bool {
 		return false
 	}
 	w.mourn(i)
-	w.Workers[i].Unsure = false
+	w.Workers[i].Unsure, w.Workers[i].Leased = false, false
 	for k := range maxSlots {
 		w.drop(i*maxSlots + k)
 	}
@@ -618,13 +670,17 @@ func (w *world) crash(i int) bool {
 	return true
 }
 
-// mourn remembers that a worker died, or is presumed to have, that had begun some work.
+// mourn remembers that a worker died, or is presumed to have, that had begun some work. Where
+// there may be copies, it may have been begun by who holds another one.
 func (w *world) mourn(i int) {
+	p := &w.Workers[i]
 	for _, m := range messages {
-		if w.Redis.Workers[i].Started.has(m.bit()) {
+		copied := w.May.Copies > 0 && w.Redis.Workers[i].Processing.count(m) > 0
+		if p.Claimed.has(m.bit()) || copied {
 			w.Owed[m.index()]++
 		}
 	}
+	p.Claimed = 0
 }
 
 // block is a BLMOVE that its worker has given up, and of which Redis does not know that.
@@ -667,13 +723,12 @@ func (w *world) expire(i int) bool {
 	if at.Lease != good {
 		return false
 	}
-	at.Lease = over
+	at.Lease, w.Workers[i].Leased = over, false
 	return true
 }
 
 // reap is reap.lua with a limit of one: it condemns an instance whose lease is over, and
-// gives back its newest message, charged a delivery if it was started; or ends the
-// registration, if there is none.
+// gives back its newest message; or ends the registration, if there is none.
 func (w *world) reap(i int) bool {
 	p, at := &w.Workers[i], &w.Redis.Workers[i]
 	gone := at.Lease == over || at.Lease == condemned
@@ -681,9 +736,10 @@ func (w *world) reap(i int) bool {
 		return false
 	}
 	p.Sentenced = false
-	if at.Lease == over && w.alive(i) {
+	if w.alive(i) && !p.Reaped {
 		w.mourn(i)
 	}
+	p.Reaped = p.Is != dead
 	if !w.without(Condemning) {
 		at.Lease = condemned
 	}
@@ -692,30 +748,15 @@ func (w *world) reap(i int) bool {
 		return true
 	}
 	m := at.Processing.popLeft()
-	if charged := w.charge(at, m); charged >= w.Max {
-		w.Redis.Dead.pushRight(m)
-		w.clear(m)
-	} else {
-		w.giveBack(m)
-		w.mark(m, ReapMark)
+	w.giveBack(m)
+	if !at.Given.has(m.bit()) || w.without(ChargeTwinOnce) {
+		w.mark(m, true, ReapMark)
 	}
+	at.Given |= m.bit()
 	if w.without(EmptyFirst) {
-		at.Lease, at.Started = none, 0
+		at.Lease, at.Given = none, 0
 	}
 	return true
-}
-
-// charge charges a death to what was started, and says how many were charged so far.
-func (w *world) charge(at *Instance, m Message) uint8 {
-	started := at.Started.has(m.bit()) || w.without(StartNote)
-	if !started || w.without(ChargeDeaths) {
-		return 0
-	}
-	if !w.without(ChargeTwinOnce) {
-		at.Started &^= m.bit()
-	}
-	w.Redis.Deliveries[m.index()]++
-	return w.Redis.Deliveries[m.index()]
 }
 
 // sentence is the look at the lease where it is a step of its own.
@@ -752,7 +793,7 @@ func (w *world) requeue(n int) bool {
 		return false
 	}
 	w.Redis.Deliveries[m.index()] = 0
-	w.mark(m, RequeueMark)
+	w.mark(m, false, RequeueMark)
 	w.giveBack(m)
 	w.Redis.Dead.remove(m)
 	return true
@@ -784,7 +825,7 @@ func (w *world) reconcile(k int) bool {
 	}
 	if w.Rows[m.order()].Known.has(self) || w.without(SurveyAgain) {
 		w.Redis.Queue.pushRight(m)
-		w.mark(m, SurveyMark)
+		w.mark(m, false, SurveyMark)
 		w.Rows[m.order()].Sent++
 	}
 	w.Rows[m.order()].Known &^= self

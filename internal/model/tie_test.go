@@ -75,9 +75,10 @@ type outcome struct {
 	lease        [2]Lease
 	row          [2]Status
 	behind       bool // others wait in the queue
-	noted        bool // the work on the message, or a copy, had begun
-	queue, list  int  // by how many they grow
-	marks, notes int
+	fresh, heir  bool
+	leased, died bool
+	queue, list  int // by how many they grow
+	marks, given int
 	charged      int
 	dead         int
 }
@@ -91,14 +92,19 @@ func outcomeOf(from, to State, step Step) outcome {
 			m := from.Workers[i].Hand[int(step.Actor)%maxSlots].Message
 			o.hand[n] = s.Workers[i].Hand[int(step.Actor)%maxSlots].At
 			o.row[n] = s.Rows[m.order()].Status
-			o.noted = from.Redis.Workers[i].Started.has(m.bit())
+			switch d := from.Workers[i].Hand[int(step.Actor)%maxSlots]; o.kind {
+			case "start:":
+				o.fresh, o.heir, o.died = d.Fresh, d.Heir, from.Redis.Died.has(m.bit())
+			case "ack:":
+				o.fresh, o.leased = d.Fresh, from.Workers[i].Leased
+			}
 		}
 		at, sign := s.Redis.Workers[i], 2*n-1
 		o.lease[n] = at.Lease
 		o.queue += sign * s.Redis.Queue.len()
 		o.list += sign * at.Processing.len()
-		o.marks += sign * len(s.Redis.Redelivered.String())
-		o.notes += sign * len(at.Started.String())
+		o.marks += sign * len(s.Redis.Returned.String())
+		o.given += sign * len(at.Given.String())
 		o.dead += sign * s.Redis.Dead.len()
 		for _, n := range s.Redis.Deliveries {
 			o.charged += sign * int(n)
@@ -138,14 +144,10 @@ func (c *Config) whole(step Step, after State) State {
 	n := int(step.Actor)
 	w := &world{Config: c, State: after}
 	for outsideRedis[steps[step.Kind].does] {
-		switch w.Workers[n/maxSlots].Hand[n%maxSlots].At {
-		case seizing:
-			w.seize(n)
-		case outrun:
-			w.claimRow(n)
-		default:
+		if w.Workers[n/maxSlots].Hand[n%maxSlots].At != outrun {
 			return w.State
 		}
+		w.claimRow(n)
 	}
 	return after
 }
@@ -325,13 +327,25 @@ var reality = map[string]func(*twin, State, int){
 		answer := w.script("returned", n/maxSlots, w.about(m))[0]
 		refused := w.Workers[n/maxSlots].Hand[n%maxSlots] == Delivery{}
 		w.want("returned: the lease is lost", answer < 0, refused)
-		w.want("returned: the mark", answer == 1, !refused && before.Redis.Redelivered.has(m.bit()))
+		w.want("returned: the mark", answer == 1, !refused && before.Redis.Returned.has(m.bit()))
 	},
 	"take the row over:": func(w *twin, before State, n int) { w.claimRow(before, n, w.versions[n]) },
 	"start:": func(w *twin, before State, n int) {
-		m := before.Workers[n/maxSlots].Hand[n%maxSlots].Message
+		was := &world{State: before, Config: w.Config}
+		d := was.hand(n)
+		if d.Fresh && !d.Heir && before.Workers[d.worker].Leased {
+			return
+		}
+		with := w.about(d.Message)
+		if d.Heir {
+			with["heir"] = 1
+		}
+		answer := w.script("start", n/maxSlots, with)
 		refused := w.Workers[n/maxSlots].Hand[n%maxSlots] == Delivery{}
-		w.want("start", slices.Contains(w.script("start", n/maxSlots, w.about(m)), -1), refused)
+		w.want("start: the lease is lost", answer[0] < 0, refused)
+		if !refused {
+			w.want("start: the last delivery is over", answer[0] >= int64(w.Max), was.charge(d) >= w.Max)
+		}
 	},
 	"the work succeeds:": nothing,
 	"THE WORK FAILS:":    nothing,
@@ -342,7 +356,14 @@ var reality = map[string]func(*twin, State, int){
 		w.want("Finish", err == nil, w.Rows[o].Finished > before.Rows[o].Finished)
 		w.want("Finish: superseded", errors.Is(err, order.ErrSuperseded), w.phase(n) == waiting)
 	},
-	"ack:":         settle("ack"),
+	"ack:": func(w *twin, before State, n int) {
+		was := &world{State: before, Config: w.Config}
+		if d := was.hand(n); was.plainly(d) {
+			must(w, w.rdb.LRem(w.Context(), w.keys.Processing(w.names[d.worker]), -1, payload(d.Message)).Err())
+			return
+		}
+		settle("ack")(w, before, n)
+	},
 	"put off:":     settle("putoff"),
 	"retry:":       settle("retry"),
 	"dead letter:": settle("dead"),
@@ -415,6 +436,7 @@ func (w *twin) claimRow(before State, n int, version string) {
 	at := w.phase(n)
 	w.want("Claim", err == nil, at == claimed)
 	w.want("Claim: in hand", errors.As(err, &inHand), at == looking || at == waiting)
+	w.want("Claim: and for long", inHand != nil && inHand.RetryIn <= 0, inHand != nil && before.Rows[o].Old)
 	w.want("Claim: fulfilled", errors.Is(err, order.ErrFulfilled), at == done)
 	w.tokens[n] = token
 	if inHand != nil {
@@ -444,13 +466,7 @@ func (w *twin) expire(_ State, i int) {
 func settle(script string) func(*twin, State, int) {
 	return func(w *twin, before State, n int) {
 		d := before.Workers[n/maxSlots].Hand[n%maxSlots]
-		with := w.about(d.Message)
-		if d.Noted {
-			with["started"] = 1
-		} else {
-			with["note"] = ""
-		}
-		w.script(script, n/maxSlots, with)
+		w.script(script, n/maxSlots, w.about(d.Message))
 	}
 }
 
@@ -462,11 +478,7 @@ type args map[string]any
 func payload(m Message) string { return "message " + string(m) }
 
 func (w *twin) about(m Message) args {
-	digest := queue.Digest([]byte(payload(m)))
-	return args{
-		"payload": payload(m), "digest": digest, "order_id": w.ids[m.order()],
-		"note": "order:" + digest, "about": fmt.Sprint(w.ids[m.order()], " c"),
-	}
+	return args{"payload": payload(m), "digest": queue.Digest([]byte(payload(m))), "order_id": w.ids[m.order()]}
 }
 
 var parameter = regexp.MustCompile(`(?m)^-- (KEYS|ARGV)\[[^\]]+\] +([a-z_]+) `)
@@ -480,7 +492,7 @@ func (w *twin) script(name string, i int, with args) (numbers []int64) {
 	given := args{
 		"instance": w.names[i], "owner": w.names[i], "lease": hour, "max": int(w.Max), "reaper": "r", "longest": 1000,
 		"host": "h", "pid": 1, "version": "v", "concurrency": w.Slots, "correlation_id": "c", "reason": "r", "error": "e",
-		"tally": "{}", "started": 0, "share": 1000, "delay": hour, "first": hour, "least": 0, "jitter": 1,
+		"tally": "{}", "heir": 0, "share": 1000, "delay": hour, "first": hour, "least": 0, "jitter": 1,
 	}
 	if name == "retry" {
 		given["longest"] = hour
@@ -491,7 +503,7 @@ func (w *twin) script(name string, i int, with args) (numbers []int64) {
 	places := map[string]string{
 		"queue": w.keys.Queue(), "workers": w.keys.Workers(), "worker": w.keys.Worker(w.names[i]),
 		"processing": w.keys.Processing(w.names[i]), "delayed": w.keys.Delayed(), "deliveries": w.keys.Deliveries(),
-		"redelivered": w.keys.Redelivered(), "dead": w.keys.Dead(), "events": w.keys.Events(),
+		"returned": w.keys.Returned(), "dead": w.keys.Dead(), "events": w.keys.Events(),
 		"reconciled": w.keys.Reconciled(),
 	}
 	var keys []string
@@ -605,7 +617,7 @@ func (w *twin) redis() (r Redis) {
 		if name, ok := strings.CutPrefix(key, w.keys.Worker("")); ok {
 			fields, err := w.rdb.HKeys(ctx, key).Result()
 			must(w, err)
-			r.Workers[w.place(name)].Started = digests(fields)
+			r.Workers[w.place(name)].Given = digests(fields)
 		}
 	}
 	waiting, err := w.rdb.ZRange(ctx, w.keys.Delayed(), 0, -1).Result()
@@ -613,9 +625,11 @@ func (w *twin) redis() (r Redis) {
 	for _, m := range letters(waiting) {
 		r.Delayed |= Message(m).bit()
 	}
-	marks, err := w.rdb.SMembers(ctx, w.keys.Redelivered()).Result()
+	marks, err := w.rdb.HGetAll(ctx, w.keys.Returned()).Result()
 	must(w, err)
-	r.Redelivered = digests(marks)
+	r.Returned = digests(slices.Collect(maps.Keys(marks)))
+	maps.DeleteFunc(marks, func(_, how string) bool { return !strings.HasPrefix(how, "died ") })
+	r.Died = digests(slices.Collect(maps.Keys(marks)))
 	for _, m := range messages {
 		n, err := w.rdb.HGet(ctx, w.keys.Deliveries(), queue.Digest([]byte(payload(m)))).Int()
 		if !errors.Is(err, redis.Nil) {
@@ -648,11 +662,11 @@ func letters(payloads []string) (text string) {
 	return text
 }
 
-// digests are the messages that are named by digests, with or without "order:" before.
+// digests are the messages that are named by digests, with or without "given:" before.
 func digests(names []string) (s Set) {
 	for _, m := range messages {
 		digest := queue.Digest([]byte(payload(m)))
-		if slices.Contains(names, digest) || slices.Contains(names, "order:"+digest) {
+		if slices.Contains(names, digest) || slices.Contains(names, "given:"+digest) {
 			s |= m.bit()
 		}
 	}

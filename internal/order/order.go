@@ -62,7 +62,8 @@ var (
 )
 
 // InHandError says that somebody else has the order in hand. Wait for him: come
-// back after RetryIn at the earliest.
+// back after RetryIn at the earliest. If that is not above zero, nobody has touched the
+// order for so long that it may be taken over.
 type InHandError struct {
 	RetryIn time.Duration
 	Version string // of the order, as it was seen in that hand

@@ -22,14 +22,20 @@ var (
 )
 
 // audit looks whether the own list holds more than the worker knows of, which is
-// what a lost reply leaves behind, and whether the queue is paused. It runs in the
-// claim loop, so that no claim is under way: what it finds is a stray for sure.
+// what a lost reply leaves behind, and whether the queue is paused. No claim is under way
+// meanwhile: what it finds is a stray for sure.
 func (s *session) audit(ctx context.Context) {
-	var paused *redis.IntCmd
-	lengths := make([]*redis.IntCmd, len(s.lanes))
+	s.claims.Lock()
+	defer s.claims.Unlock()
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	known := s.inHand() // before the look: what is settled meanwhile only leaves the lists
+	if s.quiet(ctx, known) {
+		s.setPaused(ctx, false)
+		return
+	}
+	var paused *redis.IntCmd
+	lengths := make([]*redis.IntCmd, len(s.lanes))
 	_, err := s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error {
 		paused = p.Exists(ctx, s.keys.Paused())
 		for i, l := range s.lanes {
@@ -52,6 +58,19 @@ func (s *session) audit(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// quiet reports whether there is nothing to find: an idle worker learns that by one command.
+func (s *session) quiet(ctx context.Context, known []int) bool {
+	keys := []string{s.keys.Paused()}
+	for i, l := range s.lanes {
+		if known[i] > 0 {
+			return false
+		}
+		keys = append(keys, l.key)
+	}
+	found, err := s.rdb.control.Exists(ctx, keys...).Result()
+	return err == nil && found == 0
 }
 
 // inHand is how many messages the worker knows to be in each lane.
@@ -83,7 +102,7 @@ func (s *session) adoptStrays(ctx context.Context) error {
 }
 
 func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
-	known := l.snapshot()
+	known := l.payloads()
 	if s.live.Err() != nil {
 		return nil // what handlers gave up is in the list and in no hand: leave hands it back
 	}
@@ -114,7 +133,7 @@ func (s *session) adoptStraysOf(ctx context.Context, l *lane) error {
 // dead letter now.
 func (s *session) list(ctx context.Context, l *lane) ([]string, error) {
 	answer, err := s.run(ctx, straysScript,
-		[]string{l.key, s.keys.Deliveries(), s.keys.Redelivered(), s.keys.Dead(), s.keys.Events()},
+		[]string{l.key, s.keys.Deliveries(), s.keys.Returned(), s.keys.Dead(), s.keys.Events()},
 		s.instance, s.cfg.MaxMessageBytes,
 	).Slice()
 	if err != nil {

@@ -23,7 +23,7 @@ func TestConsumer_adoptsWhatALostReplyLeftBehind(t *testing.T) {
 			proxy := testenv.NewProxy(t, b.rdb.Options().Addr)
 			var rec recorder
 			b.consume(queue.NewConsumer(b.queue("redis://"+proxy.Addr(), silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-				if err := d.Start(ctx); err != nil {
+				if err := d.Start(ctx, false); err != nil {
 					return err
 				}
 				rec.note(d.Payload)
@@ -64,7 +64,7 @@ func TestConsumer_looksAtOnceAfterALostReply(t *testing.T) {
 	}{
 		{"of BLMOVE", "blmove", func(r []byte) bool { return len(r) > 1 && r[0] == '$' && r[1] != '-' }, 1},
 		{"of claim.lua", queue.ClaimSHA, func(r []byte) bool {
-			return bytes.HasPrefix(r, []byte("*2\r\n*")) && !bytes.HasPrefix(r, []byte("*2\r\n*0"))
+			return bytes.HasPrefix(r, []byte("*3\r\n*")) && !bytes.HasPrefix(r, []byte("*3\r\n*0"))
 		}, 4},
 	}
 	for _, tt := range tests {
@@ -80,7 +80,7 @@ func TestConsumer_looksAtOnceAfterALostReply(t *testing.T) {
 			var took []time.Duration
 			for i := 0; len(took) < 9 && i < 50; i++ {
 				before := rec.count() + 1
-				b.push("well") // a claim that succeeds, so that the pauses begin anew, and that has loaded the script
+				b.push("well") // a claim that succeeds, so that the pauses begin anew
 				testenv.Eventually(t, 5*time.Second, "it is handled", func() bool { return rec.count() == before })
 				proxy.LoseReplies(1, tt.request, tt.reply)
 				must(t, b.rdb.LPush(t.Context(), b.keys.Queue(), anys(names(fmt.Sprintf("m%d-", i), tt.messages))...).Err())

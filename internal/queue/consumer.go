@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 // within ShutdownTimeout.
 var ErrShutdown = errors.New("the worker is shutting down")
 
-// ErrAlone is what [Consumer.Finish] returns of a delivery that must be finished by itself.
+// ErrAlone is what [Consumer.Finish] and [Consumer.Relay] return of a delivery that must be
+// finished by itself.
 var ErrAlone = errors.New("not together with others")
 
 // A Handler does what a message asks for. It returns nil when that is done, for good where
@@ -53,9 +55,14 @@ type Consumer struct {
 	// does not wait for any, but returns [ErrAlone] for it, and is given it once more by itself.
 	Finish func(context.Context, []*Delivery) []error
 
+	// Relay, if there is one, is Finish of the one delivery and Prepare of the other at one go,
+	// for a worker that does little at once. It does not wait, but returns [ErrAlone]; what it
+	// does not prepare is handled all the same.
+	Relay func(_ context.Context, done, next *Delivery) error
+
 	open  func() <-chan struct{}
 	slots chan struct{} // one token for each message that may still be taken in hand
-	done  chan struct{} // one token for each that is fulfilled, and not yet forgotten
+	done  chan struct{} // one token for each whose work is done, and that is not yet forgotten
 	hands atomic.Int64  // messages in hand
 
 	claimTurn, beatTurn turn
@@ -65,7 +72,8 @@ type Consumer struct {
 // NewConsumer returns a consumer of q. It claims only while the channel that open
 // returns is closed, which is how the rest of the program says that it can work.
 func NewConsumer(q *Queue, open func() <-chan struct{}) *Consumer {
-	c := &Consumer{Queue: q, open: open, slots: newTokens(q.cfg.Concurrency), done: make(chan struct{}, q.cfg.Concurrency)}
+	c := &Consumer{Queue: q, open: open, slots: newTokens(q.cfg.Concurrency)}
+	c.done = make(chan struct{}, q.cfg.Concurrency+1) // with one slot, one is forgotten while the next is relayed
 	c.claimTurn.loop, c.claimTurn.metrics = metrics.Claim, q.cfg.Metrics
 	c.beatTurn.loop, c.beatTurn.metrics = metrics.Heartbeat, q.cfg.Metrics
 	return c
@@ -89,17 +97,20 @@ func (c *Consumer) Consume(ctx context.Context, handle Handler) error {
 	defer stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		instance := c.newInstance()
+		c.living.Store(&instance)
 		s := &session{
 			Consumer: c, instance: instance, handle: handle, anew: n > 0,
 			log:   c.log.With("instance", instance),
 			lanes: newLanes(c.keys, instance, c.cfg.Concurrency), desks: newTokens(desks), crew: newCrew(),
+			epoch: time.Now(), unshown: make(chan struct{}, 1),
 		}
 		s.finishes = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.finishTogether)
-		s.starts = groupcommit.New[*Delivery, struct{}](nil, mostMessages, s.shareStarts)
+		s.starts = groupcommit.New[start, struct{}](nil, mostMessages, s.shareStarts)
 		s.settlements = groupcommit.New[*settlement, struct{}](nil, mostMessages, s.sendSettlements)
 		s.finishes.Then, s.finishes.Go = s.finished, s.crew.run
 		s.settlements.Then, s.settlements.Go = s.forgotten, s.crew.run
 		s.serve(ctx, work)
+		c.living.Store(nil)
 	}
 	return nil
 }
@@ -189,11 +200,11 @@ func (s *session) resumed() <-chan struct{} {
 // awaitDesk waits until another gang can be prepared, but no longer than one may hold up
 // others. Until then what becomes free adds up, to be claimed and prepared together.
 func (s *session) awaitDesk(ctx context.Context) bool {
-	if len(s.desks) == 0 { // nobody else takes any
+	if len(s.desks) == 0 {
 		patience, cancel := context.WithTimeout(ctx, groupcommit.Patience)
 		defer cancel()
 		if s.awaitUntil(ctx, patience, s.desk) {
-			s.desks <- struct{}{} // dispatch takes it
+			s.desks <- struct{}{} // dispatch takes it, or a relay is quicker
 		}
 	}
 	return ctx.Err() == nil
@@ -214,6 +225,8 @@ var claimScript = redis.NewScript(claimLua)
 // An error that is no reply leaves open whether messages moved, so the own list is
 // looked at there and then, and in any case before anything else is claimed.
 func (s *session) claim(ctx context.Context) error {
+	s.claims.Lock()
+	defer s.claims.Unlock()
 	s.claimTurn.mark()
 	if s.unsure {
 		if err := s.adoptStrays(ctx); err != nil {
@@ -229,7 +242,7 @@ func (s *session) claim(ctx context.Context) error {
 		return nil
 	}
 	l := emptiestFirst(s.lanes)[0]
-	payload, err := s.blockingMove(ctx, l)
+	payload, fresh, err := s.blockingMove(ctx, l)
 	s.asked = time.Now() // it may have waited for long
 	if err != nil {
 		s.freeSlots(1)
@@ -241,11 +254,18 @@ func (s *session) claim(ctx context.Context) error {
 		}
 		return s.failed(ctx, err)
 	}
+	s.dispatch(s.claimed(l, payload, fresh))
+	runtime.Gosched() // its handler sends a statement before this loop sends the next claim
+	return nil
+}
+
+// claimed takes a message in hand that was claimed by itself.
+func (s *session) claimed(l *lane, payload string, fresh bool) *Delivery {
 	crash.At("claimed")
 	s.cfg.Metrics.Claimed(1)
-	s.dispatch(s.delivery(l, payload))
-	s.plenty = true
-	return nil
+	d := s.delivery(l, payload)
+	d.fresh = fresh
+	return d
 }
 
 // claimInFullRedis claims without waiting. A Redis whose memory is full refuses BLMOVE,
@@ -260,14 +280,40 @@ func (s *session) claimInFullRedis(ctx context.Context, refusal error) error {
 
 // blockingMove outlives ctx: a BLMOVE that is given up has moved its message all
 // the same. It ends by itself.
-func (s *session) blockingMove(ctx context.Context, l *lane) (string, error) {
+func (s *session) blockingMove(ctx context.Context, l *lane) (payload string, fresh bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockFor+blockSlack)
 	defer cancel()
+	return s.moveOne(ctx, func(p redis.Pipeliner) *redis.StringCmd {
+		return p.BLMove(ctx, s.keys.Queue(), l.key, "RIGHT", "LEFT", blockFor)
+	})
+}
+
+// moveOne runs the command that moves one message, and looks behind it.
+func (s *session) moveOne(ctx context.Context, move func(redis.Pipeliner) *redis.StringCmd) (payload string, fresh bool, err error) {
 	node, err := master(ctx, s.rdb.blocking, s.keys.Queue())
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return node.BLMove(ctx, s.keys.Queue(), l.key, "RIGHT", "LEFT", blockFor).Result()
+	p := node.Pipeline()
+	moved, behind := move(p), s.lookBehind(ctx, p)
+	_, _ = p.Exec(ctx) // each has its own error
+	fresh, s.plenty = seenBehind(behind)
+	payload, err = moved.Result()
+	return payload, fresh, err
+}
+
+// lookBehind asks, as soon as a claim has moved its message, whether anything is kept about
+// messages that came back, which may be about this one, and whether more wait: EXISTS counts a
+// key as often as it is named.
+func (s *session) lookBehind(ctx context.Context, p redis.Pipeliner) *redis.IntCmd {
+	queue := s.keys.Queue()
+	return p.Exists(ctx, s.keys.Deliveries(), s.keys.Returned(), queue, queue, queue)
+}
+
+// seenBehind reads what [session.lookBehind] was told. Without an answer anything may be kept.
+func seenBehind(told *redis.IntCmd) (fresh, more bool) {
+	n, err := told.Result()
+	return err == nil && n%3 == 0, n >= 3
 }
 
 // fillSlots takes as many messages as there are slots free, without waiting, and says how
@@ -280,10 +326,11 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 	}
 	lanes := emptiestFirst(s.lanes)
 	s.asked = time.Now()
-	payloads, tooLong, err := s.move(context.WithoutCancel(ctx), lanes, free)
+	payloads, kept, tooLong, err := s.move(context.WithoutCancel(ctx), lanes, free)
 	s.plenty = len(payloads) > 0
 	s.unsure = s.unsure || tooLong // it is buried before anything newer comes to lie beside it
 	if err != nil {
+		s.unsure = true // a script that was refused may have done half
 		s.freeSlots(free)
 		return 0, s.failed(ctx, err)
 	}
@@ -291,6 +338,10 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 	all := make([]*Delivery, len(payloads))
 	for i, payload := range payloads {
 		all[i] = s.delivery(lanes[i/laneLength], payload)
+		all[i].fresh = true
+	}
+	for _, n := range kept {
+		all[n.(int64)-1].fresh = false
 	}
 	s.dispatch(all...)
 	s.freeSlots(free - len(payloads))
@@ -311,23 +362,24 @@ func (s *session) failed(ctx context.Context, err error) error {
 }
 
 // move fills the lanes one after the other, each with as many messages as a lane is long. It
-// reports whether the last one that it moved is too long, and not among those it returns.
-func (s *session) move(ctx context.Context, lanes []*lane, limit int) (payloads []string, tooLong bool, err error) {
+// says about which of them something is kept, the first being 1, and whether the last one that
+// it moved is too long, and not among those it returns.
+func (s *session) move(ctx context.Context, lanes []*lane, limit int) (payloads []string, kept []any, tooLong bool, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	node, err := master(ctx, s.rdb.control, s.keys.Queue())
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
-	keys := []string{s.keys.Queue()}
+	keys := []string{s.keys.Queue(), s.keys.Deliveries(), s.keys.Returned()}
 	for _, l := range lanes[:min(len(lanes), (limit+laneLength-1)/laneLength)] {
 		keys = append(keys, l.key)
 	}
 	answer, err := claimScript.Run(ctx, node, keys, limit, laneLength, s.cfg.MaxMessageBytes).Slice()
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
-	return texts(answer[0]), answer[1] == int64(1), nil
+	return texts(answer[0]), answer[2].([]any), answer[1] == int64(1), nil
 }
 
 // takeSlots takes up to n of the free slots and says how many it got. Only the claim

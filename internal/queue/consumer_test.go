@@ -112,17 +112,20 @@ func TestConsumer_claimsNothingWhileItCannotWork(t *testing.T) {
 	}
 }
 
-// awaitAudits waits until the one consumer of this Redis has audited its list n times
-// more.
+// awaitAudits waits until the one consumer of this Redis has audited its list n times more.
+// Each is an EXISTS that is no claim's, and a second one where the first found something.
 func (b *bench) awaitAudits(n int) {
 	b.Helper()
 	audits := func() int {
 		stats, err := b.rdb.Info(b.Context(), "commandstats").Result()
 		must(b, err)
-		_, rest, _ := strings.Cut(stats, "cmdstat_llen:calls=")
-		calls, _, _ := strings.Cut(rest, ",")
-		made, _ := strconv.Atoi(calls)
-		return made
+		calls := func(command string) int {
+			_, rest, _ := strings.Cut(stats, "cmdstat_"+command+":calls=")
+			text, _, _ := strings.Cut(rest, ",")
+			n, _ := strconv.Atoi(text)
+			return n
+		}
+		return calls("exists") - calls("blmove")
 	}
 	before := audits()
 	testenv.Eventually(b.T, time.Duration(n+5)*time.Second, "enough audits are made", func() bool { return audits() >= before+n })
@@ -140,7 +143,7 @@ func TestConsumer_drainsAFullRedis(t *testing.T) {
 	}
 	var rec recorder
 	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		if err := d.Start(ctx); err != nil {
+		if err := d.Start(ctx, false); err != nil {
 			return err
 		}
 		rec.note(d.Payload)
@@ -205,21 +208,27 @@ func TestConsumer_onACluster(t *testing.T) {
 	q := queue.New(rdb, b.cfg, silent())
 	b.run(queue.NewReaper(q).Run)
 	b.run(queue.NewPromoter(q).Run)
-	b.holding("dead-1", -time.Minute, 1, "reaped")
+	b.holding("dead-1", -time.Minute, "reaped")
 	b.push(names("m", 20)...)
+	b.push(names("easy", 20)...)
 	var done, failed recorder
-	b.consume(queue.NewConsumer(q, open), func(ctx context.Context, d *queue.Delivery) error {
-		if err := d.Start(ctx); err != nil {
+	c := queue.NewConsumer(q, open)
+	f := finisher{say: func(string, int) error { return nil }}
+	c.Finish = f.finish
+	b.consume(c, func(ctx context.Context, d *queue.Delivery) error {
+		heir, err := d.MayTakeOver(ctx)
+		must(t, err)
+		if err := d.Start(ctx, heir); err != nil {
 			return err
 		}
-		if d.Number() == 1 {
+		if d.Number() == 1 && !strings.HasPrefix(string(d.Payload), "easy") {
 			failed.note(d.Payload)
 			return errors.New("once")
 		}
 		done.note(d.Payload)
 		return nil
 	})
-	testenv.Eventually(t, 20*time.Second, "all messages are handled, at their second delivery", func() bool { return done.count() == 21 })
+	testenv.Eventually(t, 20*time.Second, "all messages are handled, those that are not easy at their second delivery", func() bool { return done.count() == 41 })
 	if failed.count() != 20 {
 		t.Errorf("%d first deliveries, want 20: the dead worker's was charged", failed.count())
 	}
@@ -289,4 +298,33 @@ func TestConsumer_claimsNothingByHalf(t *testing.T) {
 		t.Errorf("the lists hold %q, want each message once", got)
 	}
 	close(goOn)
+}
+
+// Who has emptied the queue waits for the next message, and asks for no more beside it.
+func TestConsumer_asksForMoreWhereMoreWaits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		messages    [][]string // those that come together
+		least, most float64    // questions
+	}{
+		"one by one": {[][]string{{"a"}, {"b"}, {"c"}, {"d"}, {"e"}}, 0, 0},
+		"together":   {[][]string{{"a", "b", "c", "d", "e"}}, 1, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			rec := &recorder{}
+			b.consume(queue.NewConsumer(b.measured(b.url), open), func(_ context.Context, d *queue.Delivery) error {
+				rec.note(d.Payload)
+				return nil
+			})
+			come := 0
+			for _, together := range tt.messages {
+				b.push(together...)
+				come += len(together)
+				testenv.Eventually(t, 5*time.Second, "they are handled", func() bool { return rec.count() == come })
+			}
+			if n := b.counted(`fulfillment_redis_call_duration_seconds_count{command="claim"}`); n < tt.least || n > tt.most {
+				t.Errorf("more was asked for %v times, want %v to %v", n, tt.least, tt.most)
+			}
+		})
+	}
 }

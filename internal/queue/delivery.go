@@ -3,7 +3,10 @@ package queue
 import (
 	"context"
 	_ "embed"
+	"errors"
+	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -17,29 +20,33 @@ import (
 //go:embed lua/start.lua
 var startLua string
 
-var startScript = redis.NewScript(startLua)
+//go:embed lua/returned.lua
+var returnedLua string
+
+var (
+	startScript    = redis.NewScript(startLua)
+	returnedScript = redis.NewScript(returnedLua)
+)
 
 // Delivery is one message on its way through a handler.
 type Delivery struct {
 	Payload  []byte // byte for byte what was queued
-	Prepared any    // what [Consumer.Prepare] or the handler has left
+	Prepared any    // what [Consumer.Prepare], [Consumer.Relay] or the handler has left
 
 	session *session
 	lane    *lane
-	gang    *gang
 	payload string // the same
-	digest  string
-	note    string // that the work has begun, see start.lua
+	fresh   bool   // nothing was kept about it when it was claimed, and Redis was not asked since
 
-	orderID       int64  // zero until Concerns has said
-	correlationID string // so, too
-	charged       int    // zero until Start has asked
-	started       int    // 1 once Start has noted it: the note is this delivery's to remove
-	released      bool   // its slot is
-	done          bool   // it is counted as fulfilled, and not yet forgotten
+	orderID       int64        // zero until Concerns has said
+	correlationID string       // so, too
+	charged       int          // zero until Start has asked
+	begun         atomic.Int64 // when the work was, by [session.clock]; zero: it was not
+	released      bool         // its slot is
+	done          bool         // it is counted as one whose work is done
 
 	ack     settlement // once it is fulfilled
-	ackArgs [2]any
+	ackArgs [1]any
 
 	asked    time.Time // when its claim began
 	follower *follower // nil: nobody follows it
@@ -60,6 +67,9 @@ func (d *Delivery) context() context.Context {
 	return ctx
 }
 
+// digest names the payload.
+func (d *Delivery) digest() string { return Digest(d.Payload) }
+
 // order is the order's id as the scripts get it: empty where it is unknown.
 func (d *Delivery) order() string {
 	if d.orderID == 0 {
@@ -68,99 +78,81 @@ func (d *Delivery) order() string {
 	return strconv.FormatInt(d.orderID, 10)
 }
 
-// Start notes that the work begins: from here on the worker's death is charged to
-// the message. It waits out an outage of Redis, and returns [ErrLeaseLost] if the
-// message is not this worker's any more, or the cause of ctx's end; the work must
-// not begin then.
-func (d *Delivery) Start(ctx context.Context) error {
-	if d.started == 1 {
-		return nil // by StartTogether
-	}
+// errUsedUp is why a message is a dead letter that was delivered before as often as it may be.
+var errUsedUp = errors.New("its deliveries are used up")
+
+// Start says that the work on a claimed order begins. An heir is who took the order out of the
+// hand of a former holder: if that one died, its death is charged to the message now. Redis is
+// asked only where it may have something to say: about a message that came back, and once the
+// lease may be over.
+//
+// It waits out an outage of Redis, and returns [ErrLeaseLost] if the message is not this
+// worker's any more, a rejection as [Exhausted] if it has no delivery left, or the cause of
+// ctx's end; the work must not begin then.
+func (d *Delivery) Start(ctx context.Context, heir bool) error {
 	s := d.session
-	err := outage.RideQuietly(ctx, s.log, "note the start of the work", isReply, func() error {
-		charged, err := s.starts.Do(d)
-		if err == nil && charged < 0 {
-			return outage.Stop(ErrLeaseLost)
+	if !d.fresh || heir || !s.leased() {
+		d.fresh = false
+		why := errUsedUp
+		err := outage.RideQuietly(ctx, s.log, "begin the work", isReply, func() error {
+			told, err := s.starts.Do(start{d.digest(), heir})
+			if d.charged = int(told.charged); told.died != "" {
+				why = fmt.Errorf("its worker died: %s", told.died)
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			d.charged, d.started = int(charged), 1
+		if d.charged >= s.cfg.MaxDeliveries {
+			return Reject(Exhausted, why)
 		}
-		return err
-	})
+	}
+	d.begun.Store(s.clock())
+	s.changed()
 	crash.At("started")
-	return err
+	return nil
 }
 
-// StartTogether does at one go what [Delivery.Start] does for each; whom it does not start
-// must start by himself. All are of one preparation.
-func StartTogether(all []*Delivery) {
-	if len(all) == 0 {
-		return
-	}
-	all[0].gang.prepared() // as far as others need wait for it
-	charged, err := all[0].session.noteStarts(all)
-	for i, d := range all {
-		if err == nil && charged[i] >= 0 {
-			d.charged, d.started = int(charged[i]), 1
-			crash.At("started")
-		}
-	}
+// start is the beginning of the work on a message.
+type start struct {
+	digest string
+	heir   bool
 }
 
-// shareStarts notes all the starts that have gathered.
-func (s *session) shareStarts(calls []*groupcommit.Call[*Delivery, int64]) {
-	all := make([]*Delivery, len(calls))
-	for i, c := range calls {
-		all[i] = c.Request
-	}
-	charged, err := s.noteStarts(all)
-	for i, c := range calls {
-		if c.Err = err; err == nil {
-			c.Answer = charged[i]
-		}
-	}
+// started is what Redis says of it: the deliveries charged so far, and whose death one of them
+// was for now, if anybody's.
+type started struct {
+	charged int64
+	died    string
 }
 
-// noteStarts notes that the work on all of them begins, and returns what each was charged
-// so far, or -1 for each if the lease is gone.
-func (s *session) noteStarts(all []*Delivery) ([]int64, error) {
-	args := make([]any, 1, 1+2*len(all))
+// shareStarts begins all the work that has gathered.
+func (s *session) shareStarts(calls []*groupcommit.Call[start, started]) {
+	args := make([]any, 1, 1+2*len(calls))
 	args[0] = s.instance
-	for _, d := range all {
-		args = append(args, d.note, d.about())
+	for _, c := range calls {
+		args = append(args, c.Request.digest, c.Request.heir) // go-redis sends 1 or 0
 	}
 	answer, err := s.run(context.Background(), startScript,
-		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Deliveries(), s.keys.Redelivered()}, args...,
-	).Int64Slice()
-	if err != nil || len(answer) == len(all) {
-		return answer, err
+		[]string{s.keys.Workers(), s.keys.Deliveries(), s.keys.Returned()}, args...,
+	).Slice()
+	if err == nil && len(answer) < 2*len(calls) {
+		err = outage.Stop(ErrLeaseLost)
 	}
-	charged := make([]int64, len(all))
-	for i := range charged {
-		if len(answer) == 1 { // the lease is gone
-			charged[i] = answer[0]
+	for i, c := range calls {
+		if c.Err = err; err == nil {
+			c.Answer = started{answer[2*i].(int64), answer[2*i+1].(string)}
+			if c.Answer.died != "" {
+				s.cfg.Metrics.DeathCharged()
+			}
 		}
 	}
-	return charged, nil
-}
-
-// about is what the note says: the order's id and its correlation id.
-func (d *Delivery) about() string {
-	about := make([]byte, 0, 64)
-	if d.orderID != 0 {
-		about = strconv.AppendInt(about, d.orderID, 10)
-	}
-	return string(append(append(about, ' '), d.correlationID...))
 }
 
 // Number counts the deliveries of the message that were charged, and this one. It
 // is known once Start has returned.
 func (d *Delivery) Number() int { return d.charged + 1 }
-
-//go:embed lua/returned.lua
-var returnedLua string
-
-var returnedScript = redis.NewScript(returnedLua)
 
 // MayTakeOver reports whether the message was in somebody's hands before and is in
 // nobody's since: what he began may be taken over at once. It waits out an outage of
@@ -170,7 +162,7 @@ func (d *Delivery) MayTakeOver(ctx context.Context) (bool, error) {
 	s := d.session
 	var returned int
 	err := outage.RideQuietly(ctx, s.log, "look for a former holder", isReply, func() (err error) {
-		returned, err = s.run(ctx, returnedScript, []string{s.keys.Workers(), s.keys.Redelivered()}, s.instance, d.digest).Int()
+		returned, err = s.run(ctx, returnedScript, []string{s.keys.Workers(), s.keys.Returned()}, s.instance, d.digest()).Int()
 		if err == nil && returned < 0 {
 			return outage.Stop(ErrLeaseLost)
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"fulfillment-worker/internal/groupcommit"
@@ -12,9 +11,7 @@ import (
 
 // gang are deliveries of messages that were claimed together.
 type gang struct {
-	all      []*Delivery
-	prepared func() // to call once they are
-
+	all    []*Delivery
 	taken  atomic.Int64 // how many somebody has begun to handle
 	coming atomic.Bool  // somebody is on the way to take the next
 }
@@ -30,9 +27,10 @@ const (
 
 // delivery takes a message in hand that is in that lane.
 func (s *session) delivery(l *lane, payload string) *Delivery {
-	l.take(payload)
+	d := &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l, asked: s.asked}
+	l.take(d)
 	s.hands.Add(1)
-	return &Delivery{Payload: []byte(payload), payload: payload, session: s, lane: l, asked: s.asked}
+	return d
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
@@ -41,17 +39,13 @@ func (s *session) dispatch(all ...*Delivery) {
 	if len(all) == 0 {
 		return
 	}
+	desks := s.takeDesks(len(all))
 	s.handlers.Add(len(all))
-	taken := s.takeDesks(len(all))
-	g := &gang{all: all, prepared: sync.OnceFunc(func() {
-		for range taken {
-			s.desks <- struct{}{}
-		}
-	})}
-	for _, d := range all {
-		d.gang = g
-	}
-	s.crew.run(func() { s.deliver(g) })
+	s.crew.run(func() {
+		s.prepare(all)
+		s.freeDesks(desks)
+		s.handleRest(&gang{all: all})
+	})
 }
 
 // takeDesks takes what a gang of that size needs, as far as it is free.
@@ -71,11 +65,10 @@ func (s *session) takeDesks(size int) (taken int) {
 	return taken
 }
 
-// deliver has a gang prepared, and each of it handled.
-func (s *session) deliver(g *gang) {
-	s.prepare(g.all)
-	g.prepared()
-	s.handleRest(g)
+func (s *session) freeDesks(n int) {
+	for range n {
+		s.desks <- struct{}{}
+	}
 }
 
 // handleRest handles what is left of a gang. Each handler may take its time: before one is
@@ -84,25 +77,41 @@ func (s *session) deliver(g *gang) {
 func (s *session) handleRest(g *gang) {
 	g.coming.Store(false)
 	size := int64(len(g.all))
-	for n := g.taken.Add(1); n <= size; n = g.taken.Add(1) {
-		if n < size && g.coming.CompareAndSwap(false, true) {
+	n := g.taken.Add(1)
+	for ; n < size; n = g.taken.Add(1) {
+		if g.coming.CompareAndSwap(false, true) {
 			s.crew.run(func() { s.handleRest(g) })
 		}
-		s.handleOne(g.all[n-1], n == size)
+		if d := g.all[n-1]; s.works(d) {
+			s.finishes.Send(d)
+		}
+	}
+	if n == size {
+		s.handleLast(g.all[n-1])
 	}
 }
 
-// handleOne has a message handled, and sees to what comes of it. Who has nothing to do
-// after it may wait for that.
-func (s *session) handleOne(d *Delivery, last bool) {
-	switch err := s.safely(d); {
-	case err != nil || s.Finish == nil:
-		s.conclude(d, err)
-	case last:
-		s.finishes.Lead(d)
-	default:
-		s.finishes.Send(d)
+// handleLast handles the last message of a gang, and those that come after it by relays. Who
+// has nothing to do after that may wait for the finish.
+func (s *session) handleLast(d *Delivery) {
+	for s.works(d) {
+		next := s.relay(d)
+		if next == nil {
+			s.finishes.Lead(d)
+			return
+		}
+		d = next
 	}
+}
+
+// works has a message handled, and reports whether it is to be finished.
+func (s *session) works(d *Delivery) bool {
+	err := s.safely(d)
+	if err != nil || s.Finish == nil {
+		s.conclude(d, err)
+		return false
+	}
+	return true
 }
 
 // finishTogether finishes what was handled while the ones before were finished.
@@ -140,17 +149,26 @@ func (s *session) finish(all []*Delivery) (errs []error) {
 func (s *session) finished(calls []*groupcommit.Call[*Delivery, struct{}]) {
 	acks := make([]*settlement, 0, len(calls))
 	for _, c := range calls {
-		switch d, err := c.Request, c.Err; {
-		case err == nil:
-			d.handled(nil)
-			acks = append(acks, s.ack(d))
-		case errors.Is(err, ErrAlone):
-			go func() { s.conclude(d, s.finish([]*Delivery{d})[0]) }()
-		default:
-			go s.conclude(d, err)
+		if s.goesOn(c.Request, c.Err) {
+			acks = append(acks, s.ack(c.Request))
 		}
 	}
 	s.settlements.Lead(acks...)
+}
+
+// goesOn reports whether a delivery is finished, and can be forgotten. What may wait before
+// that does so by itself.
+func (s *session) goesOn(d *Delivery, err error) bool {
+	switch {
+	case err == nil:
+		d.handled(nil)
+		return true
+	case errors.Is(err, ErrAlone):
+		go func() { s.conclude(d, s.finish([]*Delivery{d})[0]) }()
+	default:
+		go s.conclude(d, err)
+	}
+	return false
 }
 
 // conclude settles a delivery by what its handler has returned.
@@ -167,7 +185,8 @@ func (s *session) conclude(d *Delivery, err error) {
 // letGo is the end of a delivery that is settled, or given up.
 func (s *session) letGo(d *Delivery) {
 	s.release(d)
-	d.lane.drop(d.payload)
+	d.lane.drop(d)
+	s.changed()
 	if d.done {
 		<-s.done
 	}
@@ -178,10 +197,6 @@ func (s *session) letGo(d *Delivery) {
 
 // prepare does what can be done for all of them at once.
 func (s *session) prepare(all []*Delivery) {
-	for _, d := range all {
-		d.note = note(d.Payload)
-		d.digest = d.note[len(notePrefix):]
-	}
 	if s.Prepare == nil {
 		return
 	}

@@ -68,6 +68,14 @@ func (b *bench) queue(url string, log *slog.Logger) *queue.Queue {
 	return queue.New(b.dial(url), b.cfg, log)
 }
 
+// measured is queue whose calls of Redis are counted.
+func (b *bench) measured(url string) *queue.Queue {
+	b.Helper()
+	rdb := b.dial(url)
+	rdb.Measure(b.cfg.Metrics)
+	return queue.New(rdb, b.cfg, silent())
+}
+
 // dial returns the worker's clients, connected to url.
 func (b *bench) dial(url string) queue.Redis {
 	b.Helper()
@@ -147,6 +155,22 @@ func (b *bench) charged(payload string) int {
 		must(b, err)
 	}
 	return n
+}
+
+// mark marks the payload as come back.
+func (b *bench) mark(payload, how string) {
+	b.Helper()
+	must(b, b.rdb.HSet(b.Context(), b.keys.Returned(), queue.Digest([]byte(payload)), how).Err())
+}
+
+// marked is how the payload came back; "" is that nobody says so.
+func (b *bench) marked(payload string) string {
+	b.Helper()
+	how, err := b.rdb.HGet(b.Context(), b.keys.Returned(), queue.Digest([]byte(payload))).Result()
+	if !errors.Is(err, redis.Nil) {
+		must(b, err)
+	}
+	return how
 }
 
 // dead are the dead letters, oldest first.

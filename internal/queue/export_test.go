@@ -22,8 +22,16 @@ func (r *Reaper) RememberClock(clock time.Time) {
 	r.clock, r.looked = clock, time.Now().Add(-r.cfg.Lease-time.Millisecond)
 }
 
-// ClaimSHA names claim.lua in a request.
-var ClaimSHA = claimScript.Hash()
+// Freeze lets the delivery's worker find that it has not renewed its lease for one.
+func (d *Delivery) Freeze() { d.session.renewed.Add(-int64(d.session.cfg.Lease)) }
+
+// ClaimSHA and StartSHA name claim.lua and start.lua in a request.
+var ClaimSHA, StartSHA = claimScript.Hash(), startScript.Hash()
+
+// LoadStart has Redis know start.lua, so that no request need bring its text.
+func LoadStart(ctx context.Context, rdb redis.Scripter) error {
+	return startScript.Load(ctx, rdb).Err()
+}
 
 // Clients are the two of r.
 func (r Redis) Clients() []redis.UniversalClient {

@@ -70,7 +70,7 @@ func TestConsumer_finishesTogether(t *testing.T) {
 	var handled atomic.Int64
 	b.consume(c, func(ctx context.Context, d *queue.Delivery) error {
 		handled.Add(1)
-		return d.Start(ctx)
+		return d.Start(ctx, false)
 	})
 	testenv.Eventually(t, 20*time.Second, "all are settled", func() bool {
 		return handled.Load() == 1000 && b.rdb.XLen(t.Context(), b.keys.Dead()).Val() == 100 && b.rdb.ZCard(t.Context(), b.keys.Delayed()).Val() == 11

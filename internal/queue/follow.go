@@ -36,7 +36,7 @@ type Origin struct {
 
 // Origin says where the delivery comes from.
 func (d *Delivery) Origin() Origin {
-	return Origin{d.session.cfg.Name, d.session.instance, d.digest, d.asked}
+	return Origin{d.session.cfg.Name, d.session.instance, d.digest(), d.asked}
 }
 
 // follower is who follows a delivery, and what he will be told.

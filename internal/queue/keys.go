@@ -29,9 +29,10 @@ func (k Keys) Queue() string { return k.queue }
 // Redis's clock, or 0 once a reaper has condemned the instance.
 func (k Keys) Workers() string { return k.tag + ":workers" }
 
-// Worker is the hash that describes an instance; for each order that it has
-// started it holds a field "order:<digest>", which says when (ms), the order's id and
-// its correlation id, with blanks between.
+// Worker is the hash that describes an instance; for each order that it is working on
+// it shows a field "order:<digest>", which says since when (ms), the order's id and
+// its correlation id, with blanks between. While it is reaped, "given:<digest>" says what was
+// given back.
 func (k Keys) Worker(instance string) string { return k.tag + ":worker:" + instance }
 
 // Processing is the list of what an instance has in hand: newest left.
@@ -83,9 +84,10 @@ func (k Keys) Delayed() string { return k.tag + ":delayed" }
 // to it so far.
 func (k Keys) Deliveries() string { return k.tag + ":deliveries" }
 
-// Redelivered is the set of digests of payloads that somebody held before and
-// nobody has started since: their orders may be taken over at once.
-func (k Keys) Redelivered() string { return k.tag + ":redelivered" }
+// Returned is the hash of the digests of payloads that somebody held before and nobody
+// has started since: their orders may be taken over at once. The value is "died <instance>" if
+// that one held the payload last and died with it, and else "returned".
+func (k Keys) Returned() string { return k.tag + ":returned" }
 
 // Dead is the stream of dead letters.
 func (k Keys) Dead() string { return k.tag + ":dead" }

@@ -13,7 +13,7 @@ import (
 func allKeys(k queue.Keys) map[string]string {
 	return map[string]string{
 		"queue": k.Queue(), "workers": k.Workers(), "worker": k.Worker("w-1"), "processing": k.Processing("w-1"),
-		"delayed": k.Delayed(), "deliveries": k.Deliveries(), "redelivered": k.Redelivered(), "dead": k.Dead(),
+		"delayed": k.Delayed(), "deliveries": k.Deliveries(), "returned": k.Returned(), "dead": k.Dead(),
 		"events": k.Events(), "paused": k.Paused(), "reconciled": k.Reconciled(), "looked": k.Looked(),
 	}
 }
@@ -32,7 +32,7 @@ func TestKeys_names(t *testing.T) {
 			for name, want := range map[string]string{
 				"queue": tt.queue, "workers": tt.tag + ":workers", "worker": tt.tag + ":worker:w-1",
 				"processing": tt.tag + ":processing:w-1", "delayed": tt.tag + ":delayed",
-				"deliveries": tt.tag + ":deliveries", "redelivered": tt.tag + ":redelivered",
+				"deliveries": tt.tag + ":deliveries", "returned": tt.tag + ":returned",
 				"dead": tt.tag + ":dead", "events": tt.tag + ":events", "paused": tt.tag + ":paused", "reconciled": tt.tag + ":reconciled", "looked": tt.tag + ":looked",
 			} {
 				if got[name] != want {

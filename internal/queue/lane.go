@@ -7,24 +7,23 @@ import (
 	"sync"
 )
 
-// lane is one of the lists in which a worker keeps what it has in hand, and counts the
-// messages that the worker knows to be there. Two copies of one payload count as two.
+// lane is one of the lists in which a worker keeps what it has in hand, and knows the
+// deliveries of what is there.
 type lane struct {
 	key string
 
-	// noted are the keys of all that is kept about a message here: itself, its start, what it
-	// was charged, and whether its order may be taken over.
+	// noted are the keys of all that is kept about a message here: itself, what it was charged,
+	// and how it came back.
 	noted []string
 
 	mu   sync.Mutex
-	held map[string]int
-	n    int
+	held map[*Delivery]struct{}
 }
 
 func newLanes(keys Keys, instance string, concurrency int) (lanes []*lane) {
 	for _, key := range keys.Lanes(instance, concurrency) {
-		noted := []string{key, keys.Worker(instance), keys.Deliveries(), keys.Redelivered()}
-		lanes = append(lanes, &lane{key: key, noted: slices.Clip(noted), held: map[string]int{}})
+		noted := []string{key, keys.Deliveries(), keys.Returned()}
+		lanes = append(lanes, &lane{key: key, noted: slices.Clip(noted), held: map[*Delivery]struct{}{}})
 	}
 	return lanes
 }
@@ -34,32 +33,37 @@ func emptiestFirst(lanes []*lane) []*lane {
 	return slices.SortedStableFunc(slices.Values(lanes), func(a, b *lane) int { return cmp.Compare(a.size(), b.size()) })
 }
 
-func (l *lane) take(payload string) {
+func (l *lane) take(d *Delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held[payload]++
-	l.n++
+	l.held[d] = struct{}{}
 }
 
-func (l *lane) drop(payload string) {
+func (l *lane) drop(d *Delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.n--
-	if l.held[payload]--; l.held[payload] == 0 {
-		delete(l.held, payload)
-	}
+	delete(l.held, d)
 }
 
 // size is how many messages are known.
 func (l *lane) size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.n
+	return len(l.held)
 }
 
-// snapshot is a copy of the counts.
-func (l *lane) snapshot() map[string]int {
+// deliveries are those of the messages that are known.
+func (l *lane) deliveries() []*Delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.held)
+	return slices.Collect(maps.Keys(l.held))
+}
+
+// payloads counts what is known by its payload: copies of one message are equal.
+func (l *lane) payloads() map[string]int {
+	counts := map[string]int{}
+	for _, d := range l.deliveries() {
+		counts[d.payload]++
+	}
+	return counts
 }

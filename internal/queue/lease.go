@@ -38,35 +38,48 @@ const leaveLimit = 5000
 const handOverTime = 700 * time.Millisecond
 
 // join registers the instance; it must not claim before.
-func (q *Queue) join(ctx context.Context, instance string) error {
+func (s *session) join(ctx context.Context) error {
 	asked := time.Now()
-	now, err := q.run(ctx, joinScript,
-		[]string{q.keys.Workers(), q.keys.Worker(instance), q.keys.Events()},
-		instance, q.cfg.Lease.Milliseconds(), hostName(), os.Getpid(), q.cfg.Version, q.cfg.Concurrency,
+	now, err := s.run(ctx, joinScript,
+		[]string{s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Events()},
+		s.instance, s.cfg.Lease.Milliseconds(), hostName(), os.Getpid(), s.cfg.Version, s.cfg.Concurrency,
 	).Int64()
 	if err == nil {
-		q.cfg.Metrics.Renewed(asked, time.UnixMilli(now))
+		s.renew(asked, now)
 	}
 	return err
 }
 
+// renew notes that the lease was renewed at that time of Redis's clock, in ms, because it was
+// asked for at that of ours.
+func (s *session) renew(asked time.Time, now int64) {
+	s.renewed.Store(int64(asked.Sub(s.epoch)))
+	s.cfg.Metrics.Renewed(asked, time.UnixMilli(now))
+}
+
+// leased reports whether the lease is good as far as the worker can know: it was renewed less
+// than a lease ago, so that no reaper may have taken anything. It cannot know of a Redis that
+// has forgotten it, nor of a machine that was suspended, whose clock stood still. Both only
+// cost work that is done twice.
+func (s *session) leased() bool { return s.clock()-s.renewed.Load() < int64(s.cfg.Lease) }
+
 // beat renews the lease. It returns ErrLeaseLost if there is none any more. Either client
 // will do: the connections of the one may all be busy, the other may get none.
-func (q *Queue) beat(ctx context.Context, instance string) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, min(q.cfg.Lease/3, handOverTime))
+func (s *session) beat(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.Lease/3, handOverTime))
 	defer cancel()
-	for _, client := range []redis.UniversalClient{q.rdb.blocking, q.rdb.control} {
+	for _, client := range []redis.UniversalClient{s.rdb.blocking, s.rdb.control} {
 		asked := time.Now()
 		var now int64
 		now, err = beatScript.Run(ctx, client,
-			[]string{q.keys.Workers(), q.keys.Worker(instance)},
-			instance, q.cfg.Lease.Milliseconds(), q.cfg.Metrics.Tally().String(),
+			[]string{s.keys.Workers(), s.keys.Worker(s.instance)},
+			s.instance, s.cfg.Lease.Milliseconds(), s.cfg.Metrics.Tally().String(),
 		).Int64()
 		if err == nil && now < 0 {
 			return ErrLeaseLost
 		}
 		if err == nil {
-			q.cfg.Metrics.Renewed(asked, time.UnixMilli(now))
+			s.renew(asked, now)
 		}
 		if err == nil || isReply(err) {
 			return err
@@ -77,16 +90,16 @@ func (q *Queue) beat(ctx context.Context, instance string) (err error) {
 
 // leave hands back what the instance holds, and ends its lease. What it cannot
 // hand back, because Redis is away, a reaper will find.
-func (q *Queue) leave(ctx context.Context, instance string) (handedBack int, err error) {
+func (s *session) leave(ctx context.Context) (handedBack int, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
-	err = outage.RideQuietly(ctx, q.log, "leave", isReply, func() error {
+	err = outage.RideQuietly(ctx, s.log, "leave", isReply, func() error {
 		for {
-			moved, err := q.run(ctx, leaveScript,
+			moved, err := s.run(ctx, leaveScript,
 				append([]string{
-					q.keys.Workers(), q.keys.Worker(instance), q.keys.Queue(), q.keys.Redelivered(), q.keys.Events(),
-				}, q.keys.allLanes(instance)...),
-				instance, leaveLimit,
+					s.keys.Workers(), s.keys.Worker(s.instance), s.keys.Queue(), s.keys.Returned(), s.keys.Events(),
+				}, s.keys.allLanes(s.instance)...),
+				s.instance, leaveLimit,
 			).Int()
 			handedBack += moved
 			if err != nil || moved < leaveLimit {
@@ -103,7 +116,7 @@ func (s *session) keepLease(ctx context.Context) {
 	for sleep(ctx, s.cfg.Lease/3) {
 		err := outage.Ride(ctx, s.log, "renew the lease", func() error {
 			s.beatTurn.mark()
-			err := s.beat(context.WithoutCancel(ctx), s.instance)
+			err := s.beat(context.WithoutCancel(ctx))
 			if errors.Is(err, ErrLeaseLost) {
 				return outage.Stop(err)
 			}

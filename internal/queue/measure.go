@@ -96,9 +96,13 @@ func command(cmd redis.Cmder) string {
 	return name
 }
 
-// commands is the name that all of a pipeline have, or "pipeline".
+// commands is the name that all of a pipeline have, or that of the claim which it waits for,
+// or "pipeline".
 func commands(cmds []redis.Cmder) string {
 	name := command(cmds[0])
+	if name == "blmove" || name == "lmove" {
+		return name
+	}
 	for _, cmd := range cmds[1:] {
 		if command(cmd) != name {
 			return "pipeline"

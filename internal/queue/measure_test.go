@@ -79,11 +79,15 @@ func TestConsumer_countsWhatIsSettled(t *testing.T) {
 func TestReaper_countsWhatItGivesBack(t *testing.T) {
 	b := newBench(t)
 	b.cfg.MaxDeliveries = 1
-	b.holding("dead-1", -time.Minute, 1, "kills", "waits", strings.Repeat("x", b.cfg.MaxMessageBytes+1))
-	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
+	b.holding("dead-1", -time.Minute, "kills", "waits", strings.Repeat("x", b.cfg.MaxMessageBytes+1))
+	q := b.queue(b.url, silent())
+	b.run(queue.NewReaper(q).Run)
+	b.consume(queue.NewConsumer(q, open), func(ctx context.Context, d *queue.Delivery) error {
+		return d.Start(ctx, string(d.Payload) == "kills")
+	})
 	b.awaitCounted(map[string]float64{
 		"fulfillment_instances_reaped_total":                 1,
-		"fulfillment_reaped_messages_total":                  1,
+		"fulfillment_reaped_messages_total":                  2,
 		"fulfillment_reaped_deliveries_total":                1,
 		`fulfillment_dead_letters_total{reason="exhausted"}`: 1,
 		`fulfillment_dead_letters_total{reason="too_large"}`: 1,

@@ -81,7 +81,7 @@ func (o *Operator) Resume(ctx context.Context) (changed bool, err error) {
 // foremost, as if they had never been delivered; their orders may be taken over at once. It
 // says how many letters there were.
 func (o *Operator) Requeue(ctx context.Context, ids ...string) (int, error) {
-	return o.each(ctx, ids, requeueScript, o.keys.Dead(), o.keys.Queue(), o.keys.Deliveries(), o.keys.Redelivered(), o.keys.Events())
+	return o.each(ctx, ids, requeueScript, o.keys.Dead(), o.keys.Queue(), o.keys.Deliveries(), o.keys.Returned(), o.keys.Events())
 }
 
 // Drop forgets these dead letters for good, and says how many there were. An order that is

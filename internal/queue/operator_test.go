@@ -186,8 +186,8 @@ func TestOperator_requeues(t *testing.T) {
 		t.Errorf("the dead letters are %v, want the one that nobody asked for", letters)
 	}
 	for _, payload := range want[:3] {
-		if !b.rdb.SIsMember(ctx, b.keys.Redelivered(), queue.Digest([]byte(payload))).Val() {
-			t.Errorf("the order of %.10q may not be taken over", payload)
+		if how := b.marked(payload); how != "returned" {
+			t.Errorf("%.10q is marked %q, want returned", payload, how)
 		}
 	}
 	if n := b.charged("oldest"); n != 0 {
@@ -333,7 +333,7 @@ func TestOperator_requeuesWhileWorkersRun(t *testing.T) {
 	tries := map[string]int{}
 	for range 2 {
 		b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-			if err := d.Start(ctx); err != nil {
+			if err := d.Start(ctx, false); err != nil {
 				return err
 			}
 			mu.Lock()
@@ -367,7 +367,7 @@ func TestOperator_requeuesWhileWorkersRun(t *testing.T) {
 	})
 	testenv.Eventually(t, 20*time.Second, "all is done", func() bool { return done.count() >= 300 })
 	testenv.Eventually(t, 5*time.Second, "nothing is left", func() bool {
-		return b.rdb.Exists(t.Context(), b.keys.Queue(), b.keys.Redelivered(), b.keys.Deliveries()).Val() == 0 && len(b.dead()) == 0
+		return b.rdb.Exists(t.Context(), b.keys.Queue(), b.keys.Returned(), b.keys.Deliveries()).Val() == 0 && len(b.dead()) == 0
 	})
 	if done.count() != 300 || refused.count() != 600 {
 		t.Errorf("%d done, %d refused, want 300 and 600", done.count(), refused.count())

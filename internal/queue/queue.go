@@ -15,10 +15,11 @@
 //     dead and is not. Whoever stores results must fence them.
 //   - First in, first out, as far as concurrency allows. What comes back goes to
 //     the front.
-//   - A delivery is charged when the handler fails and when a worker dies that had
-//     called [Delivery.Start] or [StartTogether]; never for a claim that was not started, a hand-back,
-//     a lost reply or an outage.
-//   - Only Redis's clock decides about leases and due times.
+//   - A delivery is charged when the handler fails, and when a worker dies, or is presumed
+//     dead, out of whose hand somebody takes the order then ([Delivery.Start]); never for a
+//     message alone, a hand-back, a lost reply or an outage.
+//   - Only Redis's clock decides about leases and due times; a worker's own only makes it
+//     ask whether it has a lease.
 //
 // # What this package never does
 //
@@ -33,6 +34,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"fulfillment-worker/internal/metrics"
@@ -63,7 +65,8 @@ type Queue struct {
 	rdb  Redis
 	log  *slog.Logger
 
-	delayedOne chan struct{} // tells the promoter of this process to look
+	delayedOne chan struct{}          // tells the promoter of this process to look
+	living     atomic.Pointer[string] // the instance under which this process serves; nil: none
 }
 
 // New returns the queue that cfg names. It does not connect.

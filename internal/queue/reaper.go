@@ -55,8 +55,7 @@ type Reaper struct {
 type Reaped struct {
 	Instance string `json:"instance"`
 	Messages int    `json:"messages"` // that are back in the queue
-	Charged  int    `json:"charged"`  // of all, those on which it had begun to work
-	Dead     int    `json:"dead"`     // that became dead letters
+	Dead     int    `json:"dead"`     // that became dead letters: they are too long
 }
 
 // NewReaper returns a reaper of q.
@@ -213,8 +212,9 @@ func (r *Reaper) readClock(ctx context.Context, clock time.Time) {
 	r.clock, r.looked = clock, time.Now()
 }
 
-// reapAll reaps every instance whose lease is over. One that cannot be reaped does
-// not shield the others.
+// reapAll reaps every instance whose lease is over, but for the one that this process serves
+// under: who wakes after his lease is about to beat, or to find that somebody condemned him and
+// to come back under another name. One that cannot be reaped does not shield the others.
 func (r *Reaper) reapAll(ctx context.Context) ([]Reaped, error) {
 	instances, err := r.rdb.control.ZRangeArgs(ctx, redis.ZRangeArgs{
 		Key: r.keys.Workers(), Start: "-inf", Stop: r.clock.UnixMilli(), ByScore: true,
@@ -224,7 +224,11 @@ func (r *Reaper) reapAll(ctx context.Context) ([]Reaped, error) {
 	}
 	all := []Reaped{}
 	var errs []error
+	self := r.living.Load()
 	for _, instance := range instances {
+		if self != nil && instance == *self {
+			continue
+		}
 		crash.At("reaping")
 		one, err := r.reap(ctx, instance)
 		if one.Instance != "" {
@@ -238,14 +242,13 @@ func (r *Reaper) reapAll(ctx context.Context) ([]Reaped, error) {
 // reap gives back what the instance held, in bounded steps. Any of them may be the
 // last of this process: the next reaper goes on from there.
 func (r *Reaper) reap(ctx context.Context, instance string) (one Reaped, err error) {
-	tooLong := 0
 	for {
 		result, err := r.run(ctx, reapScript,
 			append([]string{
 				r.keys.Workers(), r.keys.Worker(instance), r.keys.Queue(),
-				r.keys.Deliveries(), r.keys.Redelivered(), r.keys.Dead(), r.keys.Events(),
+				r.keys.Deliveries(), r.keys.Returned(), r.keys.Dead(), r.keys.Events(),
 			}, r.keys.allLanes(instance)...),
-			instance, reapLimit, r.cfg.MaxDeliveries, r.by, r.cfg.MaxMessageBytes,
+			instance, reapLimit, r.by, r.cfg.MaxMessageBytes,
 		).Int64Slice()
 		if err != nil {
 			return one, err
@@ -255,15 +258,12 @@ func (r *Reaper) reap(ctx context.Context, instance string) (one Reaped, err err
 		}
 		one.Instance = instance
 		one.Messages += int(result[0])
-		one.Charged += int(result[1])
-		one.Dead += int(result[2])
-		tooLong += int(result[4])
-		if result[3] == 0 {
-			r.cfg.Metrics.Reaped(one.Messages, one.Charged)
-			r.cfg.Metrics.Dead(string(TooLarge), tooLong)
-			r.cfg.Metrics.Dead(string(Exhausted), one.Dead-tooLong)
+		one.Dead += int(result[1])
+		if result[2] == 0 {
+			r.cfg.Metrics.Reaped(one.Messages)
+			r.cfg.Metrics.Dead(string(TooLarge), one.Dead)
 			r.log.WarnContext(ctx, "reaped a dead worker", "instance", instance,
-				"messages", one.Messages, "charged", one.Charged, "dead", one.Dead)
+				"messages", one.Messages, "dead", one.Dead)
 			return one, nil
 		}
 		crash.At("reaped_some")

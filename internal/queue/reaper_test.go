@@ -19,16 +19,13 @@ import (
 
 func zero(instance string) redis.Z { return redis.Z{Score: 0, Member: instance} }
 
-// holding makes an instance that holds the payloads, the first taken first, of which
-// the first so many were started; its lease ends then.
-func (b *bench) holding(instance string, lease time.Duration, started int, payloads ...string) {
+// holding makes an instance that holds the payloads, the first taken first; its lease ends
+// then.
+func (b *bench) holding(instance string, lease time.Duration, payloads ...string) {
 	b.Helper()
 	ctx := b.Context()
-	for i, p := range payloads {
+	for _, p := range payloads {
 		must(b, b.rdb.LPush(ctx, b.keys.Processing(instance), p).Err())
-		if i < started {
-			must(b, b.rdb.HSet(ctx, b.keys.Worker(instance), "order:"+queue.Digest([]byte(p)), "1700000000000 7 c 7").Err())
-		}
 	}
 	must(b, b.rdb.HSet(ctx, b.keys.Worker(instance), "host", "h").Err())
 	now, err := b.rdb.Time(ctx).Result()
@@ -36,34 +33,44 @@ func (b *bench) holding(instance string, lease time.Duration, started int, paylo
 	must(b, b.rdb.ZAdd(ctx, b.keys.Workers(), redis.Z{Score: float64(now.Add(lease).UnixMilli()), Member: instance}).Err())
 }
 
+// script runs one of the scripts.
+func (b *bench) script(name string, keys []string, args ...any) *redis.Cmd {
+	source, err := os.ReadFile("lua/" + name)
+	must(b, err)
+	return redis.NewScript(string(source)).Run(b.Context(), b.rdb, keys, args...)
+}
+
+// reap makes one step of a reaper that moves so many messages at most.
+func (b *bench) reap(instance string, limit int) []int64 {
+	k := b.keys
+	answer, err := b.script("reap.lua", []string{
+		k.Workers(), k.Worker(instance), k.Queue(), k.Deliveries(), k.Returned(), k.Dead(), k.Events(), k.Processing(instance),
+	}, instance, limit, "reaper", 1000).Int64Slice()
+	must(b, err)
+	return answer
+}
+
 func TestReaper_givesBack(t *testing.T) {
 	tests := []struct {
-		name        string
-		held        int
-		started     int
-		lease       time.Duration
-		before      int // deliveries charged to each before
-		wantBack    int
-		wantCharged int // each of the started
-		wantDead    int
+		name   string
+		held   int
+		marked int // of these, as come back from somebody before
+		lease  time.Duration
 	}{
-		{"what was claimed but not started comes back uncharged", 3, 0, -time.Millisecond, 0, 3, 0, 0},
-		{"what was started is charged", 3, 2, -time.Millisecond, 0, 3, 1, 0},
-		{"the last delivery ends as a dead letter", 3, 2, -time.Millisecond, 2, 1, 0, 2},
-		{"empty hands", 0, 0, -time.Millisecond, 0, 0, 0, 0},
-		{"more than two runs of the script", 450, 450, -time.Millisecond, 0, 450, 1, 0},
-		{"a living worker keeps what it has", 3, 3, time.Hour, 0, 0, 0, 0},
+		{"what it held", 3, 0, -time.Millisecond},
+		{"what came back from somebody before, and it had not begun", 3, 2, -time.Millisecond},
+		{"empty hands", 0, 0, -time.Millisecond},
+		{"more than two runs of the script", 450, 0, -time.Millisecond},
+		{"a living worker keeps what it has", 3, 0, time.Hour},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			held := names("held", tt.held)
 			b.push("waiting")
-			b.holding("dead-1", tt.lease, tt.started, held...)
-			for _, p := range held {
-				if tt.before > 0 {
-					must(t, b.rdb.HSet(t.Context(), b.keys.Deliveries(), queue.Digest([]byte(p)), tt.before).Err())
-				}
+			b.holding("dead-1", tt.lease, held...)
+			for _, p := range held[:tt.marked] {
+				b.mark(p, "returned")
 			}
 			reaper := queue.NewReaper(b.queue(b.url, silent()))
 			for range 2 { // the second turn changes nothing
@@ -78,28 +85,19 @@ func TestReaper_givesBack(t *testing.T) {
 			if got := b.instances(); len(got) > 0 {
 				t.Errorf("still registered: %v", got)
 			}
-			want := append(slices.Clone(held[tt.wantDead:]), "waiting")
-			if got := b.list(b.keys.Queue()); !slices.Equal(got, want) {
+			if got, want := b.list(b.keys.Queue()), append(slices.Clone(held), "waiting"); !slices.Equal(got, want) {
 				t.Errorf("the queue holds %v, want %v", got, want)
 			}
-			if got := len(b.dead()); got != tt.wantDead {
-				t.Errorf("%d dead letters, want %d", got, tt.wantDead)
-			}
-			for _, letter := range b.dead() {
-				if letter["order_id"] != "7" || letter["correlation_id"] != "c 7" || letter["reason"] != "exhausted" || letter["deliveries"] != "3" {
-					t.Errorf("dead letter %v", letter)
+			for i, p := range held {
+				want := "died dead-1"
+				if i < tt.marked {
+					want = "returned"
 				}
-			}
-			for i, p := range held[tt.wantDead:] {
-				if !b.rdb.SIsMember(t.Context(), b.keys.Redelivered(), queue.Digest([]byte(p))).Val() {
-					t.Errorf("%s may not be taken over by the next worker", p)
+				if got := b.marked(p); got != want {
+					t.Errorf("%s is marked %q, want %q", p, got, want)
 				}
-				want := tt.before
-				if i+tt.wantDead < tt.started {
-					want = tt.wantCharged
-				}
-				if got := b.charged(p); got != want {
-					t.Errorf("%s was charged %d deliveries, want %d", p, got, want)
+				if got := b.charged(p); got != 0 {
+					t.Errorf("%s was charged %d deliveries, want none yet", p, got)
 				}
 			}
 			if n := b.rdb.Exists(t.Context(), b.keys.Worker("dead-1"), b.keys.Processing("dead-1")).Val(); n != 0 {
@@ -112,7 +110,7 @@ func TestReaper_givesBack(t *testing.T) {
 func TestReaper_waitsOneLeaseAfterItsFirstContact(t *testing.T) {
 	b := newBench(t)
 	b.cfg.Lease = 2 * time.Second
-	b.holding("late-1", -time.Hour, 1, "m") // as after an outage: over, but nobody has died
+	b.holding("late-1", -time.Hour, "m") // as after an outage: over, but nobody has died
 	start := time.Now()
 	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
 	testenv.Eventually(t, 10*time.Second, "it is reaped", func() bool { return len(b.instances()) == 0 })
@@ -123,7 +121,7 @@ func TestReaper_waitsOneLeaseAfterItsFirstContact(t *testing.T) {
 
 func TestReaper_findsOrphansWithoutRegistration(t *testing.T) {
 	b := newBench(t)
-	b.holding("dead-1", 0, 1, "m1", "m2")
+	b.holding("dead-1", 0, "m1", "m2")
 	must(t, b.rdb.HSet(t.Context(), b.keys.Worker("dead-2"), "host", "h").Err()) // left no list, only this
 	must(t, b.rdb.Del(t.Context(), b.keys.Workers()).Err())
 	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
@@ -134,26 +132,21 @@ func TestReaper_findsOrphansWithoutRegistration(t *testing.T) {
 		n := b.rdb.Exists(t.Context(), b.keys.Worker("dead-1"), b.keys.Worker("dead-2"), b.keys.Workers(), b.keys.Processing("dead-1")).Val()
 		return n == 0
 	})
-	if got := b.charged("m1"); got != 1 {
-		t.Errorf("m1 was charged %d deliveries, want 1", got)
+	if got := b.marked("m1"); got != "died dead-1" {
+		t.Errorf("m1 is marked %q, want died dead-1", got)
 	}
 }
 
 func TestReaper_twoAtOnceMoveEachMessageOnce(t *testing.T) {
 	b := newBench(t)
 	want := names("m", 1000)
-	b.holding("dead-1", -time.Millisecond, 500, want...)
+	b.holding("dead-1", -time.Millisecond, want...)
 	for range 4 {
 		b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
 	}
 	testenv.Eventually(t, 10*time.Second, "the dead worker is gone", func() bool { return len(b.instances()) == 0 })
 	if got := b.list(b.keys.Queue()); !slices.Equal(got, want) {
 		t.Errorf("the queue holds %d messages, want the %d in their order", len(got), len(want))
-	}
-	for _, m := range want[:500] {
-		if b.charged(m) != 1 {
-			t.Fatalf("%s was charged %d deliveries, want 1", m, b.charged(m))
-		}
 	}
 }
 
@@ -174,7 +167,7 @@ func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 			for ctx.Err() == nil { // it comes and goes
 				short, stop := context.WithTimeout(ctx, time.Duration(200+i*70)*time.Millisecond)
 				_ = queue.NewConsumer(q, open).Consume(short, func(ctx context.Context, d *queue.Delivery) error {
-					if err := d.Start(ctx); err != nil {
+					if err := d.Start(ctx, false); err != nil {
 						return err
 					}
 					return fmt.Errorf("again")
@@ -214,9 +207,9 @@ func TestQueue_eachMessageIsInOnePlace(t *testing.T) {
 // One instance that cannot be reaped shields no other.
 func TestReaper_goesOnAfterARefusal(t *testing.T) {
 	b := newBench(t)
-	b.holding("bad-1", -time.Hour, 0)
+	b.holding("bad-1", -time.Hour)
 	must(t, b.rdb.Set(t.Context(), b.keys.Processing("bad-1"), "no list", 0).Err())
-	b.holding("dead-1", -time.Minute, 0, "m1")
+	b.holding("dead-1", -time.Minute, "m1")
 	reaper := queue.NewReaper(b.queue(b.url, silent()))
 	if err := reaper.Turn(t.Context()); err == nil {
 		t.Errorf("the refusal is not reported")
@@ -230,7 +223,7 @@ func TestReaper_goesOnAfterARefusal(t *testing.T) {
 func TestReaper_buriesWhatIsTooLong(t *testing.T) {
 	b := newBench(t)
 	long := strings.Repeat("x", b.cfg.MaxMessageBytes+1)
-	b.holding("dead-1", -time.Minute, 0, "m1", long)
+	b.holding("dead-1", -time.Minute, "m1", long)
 	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
 	if got := b.list(b.keys.Queue()); !slices.Equal(got, []string{"m1"}) {
 		t.Errorf("the queue holds %d messages, want m1", len(got))
@@ -243,7 +236,7 @@ func TestReaper_buriesWhatIsTooLong(t *testing.T) {
 // A list of a lane belongs to its instance; without one it is an orphan.
 func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
 	b := newBench(t)
-	b.holding("alive-1", time.Hour, 0)
+	b.holding("alive-1", time.Hour)
 	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("alive-1:0"), "kept").Err())
 	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("dead-1:0"), "orphan").Err())
 	b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
@@ -253,11 +246,30 @@ func TestReaper_leavesLanesToTheirOwner(t *testing.T) {
 	}
 }
 
+// Who wakes after his lease must not reap himself before his heart beats; others may.
+func TestReaper_sparesItsOwnProcess(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Lease = time.Minute
+	own := b.queue(b.url, silent())
+	b.consume(queue.NewConsumer(own, open), func(context.Context, *queue.Delivery) error { return nil })
+	testenv.Eventually(t, 5*time.Second, "it has joined", func() bool { return len(b.instances()) == 1 })
+	instance := b.firstInstance()
+	must(t, b.rdb.ZAdd(t.Context(), b.keys.Workers(), redis.Z{Score: 1, Member: instance}).Err())
+	must(t, queue.NewReaper(own).Turn(t.Context()))
+	if got := b.instances(); !slices.Equal(got, []string{instance}) {
+		t.Errorf("%v are registered, want %s still", got, instance)
+	}
+	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
+	if got := b.instances(); slices.Contains(got, instance) {
+		t.Errorf("%s is registered still: nobody would reap it", instance)
+	}
+}
+
 // When Redis's clock jumps, every lease seems over at once; the living get time for a
 // beat.
 func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
 	b := newBench(t)
-	b.holding("alive-1", -time.Minute, 1, "m1") // as the new clock has it
+	b.holding("alive-1", -time.Minute, "m1") // as the new clock has it
 	reaper := queue.NewReaper(b.queue(b.url, silent()))
 	reaper.RememberClock(time.Now().Add(-time.Hour))
 	must(t, reaper.Turn(t.Context()))
@@ -270,34 +282,28 @@ func TestReaper_waitsAfterAJumpOfTheClock(t *testing.T) {
 // is emptied to the end.
 func TestReaper_condemnsBetweenItsSteps(t *testing.T) {
 	b := newBench(t)
-	script := func(name string, keys []string, args ...any) *redis.Cmd {
-		source, err := os.ReadFile("lua/" + name)
-		must(t, err)
-		return redis.NewScript(string(source)).Run(t.Context(), b.rdb, keys, args...)
-	}
 	k := b.keys
-	reap := func() []int64 {
-		result, err := script("reap.lua", []string{
-			k.Workers(), k.Worker("late-1"), k.Queue(), k.Deliveries(), k.Redelivered(), k.Dead(), k.Events(), k.Processing("late-1"),
-		}, "late-1", 2, 3, "reaper", 1000).Int64Slice()
-		must(t, err)
-		return result
-	}
 	held := names("held", 3)
-	b.holding("late-1", -time.Millisecond, 0, held...)
-	if got, want := reap(), []int64{2, 0, 0, 1, 0}; !slices.Equal(got, want) {
+	b.holding("late-1", -time.Millisecond, held...)
+	if got, want := b.reap("late-1", 2), []int64{2, 0, 1}; !slices.Equal(got, want) {
 		t.Errorf("the first step returns %v, want %v", got, want)
 	}
-	for name, keys := range map[string][]string{
-		"beat.lua":  {k.Workers(), k.Worker("late-1")},
-		"start.lua": {k.Workers(), k.Worker("late-1"), k.Deliveries(), k.Redelivered()},
+	for _, tt := range []struct {
+		name string
+		keys []string
+		args []any
+		want string
+	}{
+		{"beat.lua", []string{k.Workers(), k.Worker("late-1")}, []any{"late-1", 60000, "{}"}, "-1"},
+		{"start.lua", []string{k.Workers(), k.Deliveries(), k.Returned()}, []any{"late-1", "digest", 1}, "-1"},
+		{"returned.lua", []string{k.Workers(), k.Returned()}, []any{"late-1", "digest"}, "-1"},
+		{"snapshot.lua", []string{k.Workers(), k.Worker("late-1")}, []any{"late-1", "[]", `[["order:digest", 1, "7 c"]]`}, "0"},
 	} {
-		args := map[string][]any{"beat.lua": {"late-1", 60000, "{}"}, "start.lua": {"late-1", "order:digest", "7 c"}}[name]
-		if got, err := script(name, keys, args...).Result(); err != nil || strings.Trim(fmt.Sprint(got), "[]") != "-1" {
-			t.Errorf("%s returns %v, %v, want -1: it is condemned", name, got, err)
+		if got, err := b.script(tt.name, tt.keys, tt.args...).Result(); err != nil || strings.Trim(fmt.Sprint(got), "[]") != tt.want {
+			t.Errorf("%s returns %v, %v, want %s: it is condemned", tt.name, got, err, tt.want)
 		}
 	}
-	if got, want := reap(), []int64{1, 0, 0, 0, 0}; !slices.Equal(got, want) {
+	if got, want := b.reap("late-1", 2), []int64{1, 0, 0}; !slices.Equal(got, want) {
 		t.Errorf("the second step returns %v, want %v", got, want)
 	}
 	if got := b.list(k.Queue()); !slices.Equal(got, held) {
@@ -341,10 +347,10 @@ func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 			t.Parallel()
 			redis := testenv.OwnRedis(t, "--appendfsync", "always") // a kill forgets nothing
 			b := benchAt(t, redis.URL(), "q")
-			b.holding("dead-1", -time.Hour, 0, "m1")
+			b.holding("dead-1", -time.Hour, "m1")
 			b.run(queue.NewReaper(b.queue(b.url, silent())).Run)
 			testenv.Eventually(t, 10*time.Second, "the grace at the start is over", func() bool { return len(b.instances()) == 0 })
-			b.holding("late-1", 3*time.Second/2, 0, "m2")
+			b.holding("late-1", 3*time.Second/2, "m2")
 			must(t, tt.begin(b, redis))
 			<-time.After(tt.lasts)
 			ended := time.Now()
@@ -360,20 +366,28 @@ func TestReaper_leavesOneLeaseForTheFirstBeatAfterAnOutage(t *testing.T) {
 	}
 }
 
-// Of two copies only the one is charged whose work had begun.
+// Of two copies that come back one after the other only the first one is marked: whoever has
+// it may have begun, and has paid for the death, by the time at which the second comes back.
 func TestReaper_chargesOneOfTwoCopies(t *testing.T) {
 	b := newBench(t)
-	b.holding("dead-1", -time.Millisecond, 1, "twin", "twin")
-	must(t, queue.NewReaper(b.queue(b.url, silent())).Turn(t.Context()))
-	if got := b.charged("twin"); got != 1 {
-		t.Errorf("charged %d deliveries, want 1", got)
+	b.holding("dead-1", -time.Millisecond, "twin", "twin")
+	if got, want := b.reap("dead-1", 1), []int64{1, 0, 1}; !slices.Equal(got, want) {
+		t.Errorf("the first step returns %v, want %v", got, want)
+	}
+	if got := b.marked("twin"); got != "died dead-1" {
+		t.Errorf("the first copy is marked %q, want died dead-1", got)
+	}
+	must(t, b.rdb.Del(t.Context(), b.keys.Returned()).Err()) // it is begun
+	b.reap("dead-1", 2)
+	if got := b.marked("twin"); got != "" {
+		t.Errorf("the second copy is marked %q, want no mark", got)
 	}
 }
 
 func TestReaper_nowEndsWithItsContext(t *testing.T) {
 	b := newBench(t)
 	b.cfg.Lease = time.Minute
-	b.holding("gone-1", -time.Millisecond, 1, "a")
+	b.holding("gone-1", -time.Millisecond, "a")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -388,9 +402,9 @@ func TestReaper_nowEndsWithItsContext(t *testing.T) {
 func TestReaper_now(t *testing.T) {
 	b := newBench(t)
 	b.cfg.Lease, b.cfg.Worker = 4*time.Second, "Operator"
-	b.holding("gone-1", -time.Millisecond, 1, "a", "b")
-	b.holding("lives-1", time.Hour, 1, "c")
-	b.holding("late-1", -time.Millisecond, 1, "d") // it beats in time
+	b.holding("gone-1", -time.Millisecond, "a", "b")
+	b.holding("lives-1", time.Hour, "c")
+	b.holding("late-1", -time.Millisecond, "d") // it beats in time
 	must(t, b.rdb.LPush(t.Context(), b.keys.Processing("orphan-1"), "e").Err())
 	b.run(func(ctx context.Context) error {
 		<-time.After(time.Second)
@@ -403,7 +417,7 @@ func TestReaper_now(t *testing.T) {
 		t.Errorf("it took %v, want a lease at least", took)
 	}
 	slices.SortFunc(reaped, func(a, b queue.Reaped) int { return strings.Compare(a.Instance, b.Instance) })
-	want := []queue.Reaped{{"gone-1", 2, 1, 0}, {"orphan-1", 1, 0, 0}}
+	want := []queue.Reaped{{"gone-1", 2, 0}, {"orphan-1", 1, 0}}
 	if !slices.Equal(reaped, want) {
 		t.Errorf("reaped: %v, want %v", reaped, want)
 	}

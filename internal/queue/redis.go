@@ -27,9 +27,11 @@ type Redis struct {
 // is all that is taken from there. Nothing is connected yet. Longest is the length of the
 // longest message that is read.
 func Dial(opts *redis.UniversalOptions, concurrency, longest int) Redis {
+	blocking := guard(Harden(*opts, 3), longest) // the claim and the heartbeat
+	blocking.ReadTimeout = blockFor + blockSlack // a pipeline goes by this, and by none of its commands
 	return Redis{
 		control:  redis.NewUniversalClient(Harden(*opts, min(concurrency, 64)+4)),
-		blocking: redis.NewUniversalClient(guard(Harden(*opts, 3), longest)), // the claim and the heartbeat
+		blocking: redis.NewUniversalClient(blocking),
 	}
 }
 

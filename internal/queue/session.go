@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fulfillment-worker/internal/crash"
@@ -24,22 +25,29 @@ type session struct {
 	anew     bool // not the worker's first session
 	log      *slog.Logger
 
+	epoch   time.Time     // when it began
+	renewed atomic.Int64  // when the last beat began that was answered, by clock
+	unshown chan struct{} // some work has begun or is over that Redis does not show
+
 	live     context.Context         // of the handlers; set by serve before the first claim
 	end      context.CancelCauseFunc // ends live, and with it the session
 	handlers sync.WaitGroup
 	crew     *crew
 
 	lanes       []*lane
-	starts      *groupcommit.Group[*Delivery, struct{}, int64]
+	starts      *groupcommit.Group[start, struct{}, started]
 	finishes    *groupcommit.Group[*Delivery, struct{}, struct{}]
 	settlements *groupcommit.Group[*settlement, struct{}, []int64]
 
-	// confined to the claim loop
-	auditDue *time.Ticker
-	unsure   bool // a claim's outcome is unknown: audit before the next
-	plenty   bool // the last claim got something: there may be more
-	paused   bool
-	asked    time.Time // when the claim began whose messages are taken in hand
+	auditDue *time.Ticker    // of the claim loop
+	claiming context.Context // until no more is claimed; set by serve
+
+	// Who claims or audits has them to himself: mostly the claim loop.
+	claims sync.Mutex
+	unsure bool // a claim's outcome is unknown: audit before the next
+	plenty bool // there may be more to claim, as far as the last claim saw
+	paused bool
+	asked  time.Time // when the claim began whose messages are taken in hand
 
 	desks chan struct{} // one token for each gang that may be prepared beside others
 }
@@ -50,7 +58,7 @@ func (s *session) serve(ctx, work context.Context) {
 	if err := outage.Ride(ctx, s.log, "join", func() error {
 		s.claimTurn.mark()
 		s.beatTurn.mark()
-		return s.remember(s.join(ctx, s.instance))
+		return s.remember(s.join(ctx))
 	}); err != nil {
 		return // ctx is done
 	}
@@ -65,12 +73,14 @@ func (s *session) serve(ctx, work context.Context) {
 	defer end(nil)
 	s.live, s.end = live, end
 	claiming, stopClaiming := context.WithCancel(ctx)
+	s.claiming = claiming
 	defer stopClaiming()
 	defer context.AfterFunc(live, stopClaiming)()
 
 	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx))
 	var heartbeat sync.WaitGroup
 	heartbeat.Go(func() { s.keepLease(beating) })
+	heartbeat.Go(func() { s.keepSnapshot(beating) })
 	defer heartbeat.Wait()
 
 	defer s.crew.dismiss()
@@ -78,7 +88,7 @@ func (s *session) serve(ctx, work context.Context) {
 	s.drain()
 	stopBeating()
 	crash.At("leaving")
-	handedBack, err := s.leave(ctx, s.instance)
+	handedBack, err := s.leave(ctx)
 	if err != nil {
 		s.log.WarnContext(ctx, "could not leave, a reaper will find what is left", "error", err)
 		return
@@ -125,7 +135,7 @@ func (s *session) safely(d *Delivery) (err error) {
 // panicked is the error of a handler that panics. The stack must still be there.
 func (s *session) panicked(d *Delivery, p any) error {
 	err := &Failure{Err: fmt.Errorf("the handler panicked: %v", p), Kind: "panic"}
-	s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest, "stack", string(debug.Stack()))
+	s.log.ErrorContext(d.context(), "handler panicked", "error", err, "digest", d.digest(), "stack", string(debug.Stack()))
 	return err
 }
 

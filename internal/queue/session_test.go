@@ -20,7 +20,7 @@ func TestConsumer_handsBackAtShutdown(t *testing.T) {
 	var causes recorder
 	var started atomic.Int64
 	stop := b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		must(t, d.Start(ctx))
+		must(t, d.Start(ctx, false))
 		started.Add(1)
 		<-ctx.Done()
 		causes.note([]byte(context.Cause(ctx).Error()))
@@ -44,11 +44,11 @@ func TestConsumer_handsBackAtShutdown(t *testing.T) {
 		if n := b.charged(m); n != 0 {
 			t.Errorf("%s was charged %d deliveries, want 0", m, n)
 		}
-		if !b.rdb.SIsMember(t.Context(), b.keys.Redelivered(), queue.Digest([]byte(m))).Val() {
-			t.Errorf("%s may not be taken over by the next worker", m)
+		if how := b.marked(m); how != "returned" {
+			t.Errorf("%s is marked %q, want returned", m, how)
 		}
 	}
-	b.wantKeys(b.keys.Queue(), b.keys.Events(), b.keys.Redelivered())
+	b.wantKeys(b.keys.Queue(), b.keys.Events(), b.keys.Returned())
 }
 
 func TestConsumer_letsWorkFinishAtShutdown(t *testing.T) {
@@ -90,7 +90,7 @@ func TestConsumer_joinsAnewWhenItsLeaseIsLost(t *testing.T) {
 			var causes recorder
 			deliveries := make(chan struct{}, 10)
 			b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-				if err := d.Start(ctx); err != nil {
+				if err := d.Start(ctx, false); err != nil {
 					return err
 				}
 				deliveries <- struct{}{}
@@ -126,21 +126,30 @@ func TestConsumer_joinsAnewWhenItsLeaseIsLost(t *testing.T) {
 
 // Each way to lose a lease stops the start of work.
 func TestDelivery_startsNothingWithoutALease(t *testing.T) {
+	condemn := func(b *bench, instance string) error {
+		return b.rdb.ZAdd(b.Context(), b.keys.Workers(), zero(instance)).Err()
+	}
+	reap := func(b *bench, instance string) error {
+		return b.rdb.ZRem(b.Context(), b.keys.Workers(), instance).Err()
+	}
 	tests := []struct {
-		name string
-		lose func(b *bench, instance string) error
+		name   string
+		lose   func(b *bench, instance string) error
+		mark   string // of the message; "" is that it is delivered for the first time,
+		frozen bool   // and then Redis is asked only by who was frozen
 	}{
-		{"it was condemned", func(b *bench, instance string) error {
-			return b.rdb.ZAdd(b.Context(), b.keys.Workers(), zero(instance)).Err()
-		}},
-		{"it was reaped", func(b *bench, instance string) error {
-			return b.rdb.ZRem(b.Context(), b.keys.Workers(), instance).Err()
-		}},
+		{"it was condemned, and the message has come back", condemn, "returned", false},
+		{"it was reaped, and the message has come back", reap, "returned", false},
+		{"it was condemned while it was frozen", condemn, "", true},
+		{"it was reaped while it was frozen", reap, "", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			b.cfg.Lease = 30 * time.Second // no beat tells it meanwhile
+			if tt.mark != "" {
+				b.mark("m", tt.mark)
+			}
 			b.push("m")
 			results := make(chan error, 10)
 			var old string
@@ -148,8 +157,11 @@ func TestDelivery_startsNothingWithoutALease(t *testing.T) {
 				if old == "" {
 					old = b.firstInstance()
 					must(t, tt.lose(b, old))
+					if tt.frozen {
+						d.Freeze()
+					}
 				}
-				err := d.Start(ctx)
+				err := d.Start(ctx, false)
 				results <- err
 				return err
 			})
@@ -175,7 +187,7 @@ func TestConsumer_keepsItsLeaseWhileItDrains(t *testing.T) {
 	b.push("m")
 	started := make(chan struct{}, 10)
 	stop := b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		must(t, d.Start(ctx))
+		must(t, d.Start(ctx, false))
 		started <- struct{}{}
 		select {
 		case <-time.After(3 * b.cfg.Lease):
@@ -199,7 +211,7 @@ func TestConsumer_acknowledgesWhatWasDoneAtTheLastMoment(t *testing.T) {
 	b.push("m")
 	started := make(chan struct{}, 10)
 	stop := b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(ctx context.Context, d *queue.Delivery) error {
-		must(t, d.Start(ctx))
+		must(t, d.Start(ctx, false))
 		started <- struct{}{}
 		<-ctx.Done()
 		return nil // it was done all the same

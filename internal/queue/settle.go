@@ -98,7 +98,7 @@ func (s *session) settle(d *Delivery, err error) {
 		s.lose(ctx)
 	}
 	if ctx.Err() != nil {
-		s.log.InfoContext(ctx, "work given up", "error", err, "digest", d.digest)
+		s.log.InfoContext(ctx, "work given up", "error", err, "digest", d.digest())
 		return
 	}
 	var rejected *rejection
@@ -114,22 +114,35 @@ func (s *session) settle(d *Delivery, err error) {
 }
 
 // ack asks for the message to be forgotten, whether the session goes on or not. Its order
-// is fulfilled: the work on another may begin meanwhile. Where Redis forgets nothing, no
-// more messages than there are slots pile up so.
+// is fulfilled: the work on another may begin meanwhile. Where Redis forgets nothing, only
+// one more message than there are slots piles up so.
 func (s *session) ack(d *Delivery) *settlement {
 	crash.At("finished")
-	select {
-	case s.done <- struct{}{}:
-		d.done = true
-		s.release(d)
-	default:
-	}
-	d.ackArgs = [2]any{d.payload, ""}
-	if d.started == 1 {
-		d.ackArgs[1] = d.note
-	}
+	d.ackArgs[0] = d.payload
 	d.ack = settlement{ackScript, d.lane.noted, d.ackArgs[:], d}
+	if s.setAside(d) {
+		s.release(d)
+	}
 	return &d.ack
+}
+
+// setAside counts a delivery as done, unless too many are whose messages Redis has not
+// forgotten yet. It shall not need its slot any more.
+func (s *session) setAside(d *Delivery) bool {
+	if !d.done {
+		select {
+		case s.done <- struct{}{}:
+			d.done = true
+		default:
+		}
+	}
+	return d.done
+}
+
+// takeBack undoes setAside for a delivery that keeps its slot.
+func (s *session) takeBack(d *Delivery) {
+	<-s.done
+	d.done = false
 }
 
 // forgotten ends deliveries whose messages are forgotten, and sees to it that they are.
@@ -140,13 +153,16 @@ func (s *session) forgotten(calls []*groupcommit.Call[*settlement, []int64]) {
 			s.acked(d)
 			continue
 		}
-		go func() {
-			if _, err := s.until(d.context(), "acknowledge", &d.ack); err == nil {
-				s.acked(d)
-			} else {
-				s.letGo(d)
-			}
-		}()
+		go s.forget(d)
+	}
+}
+
+// forget sees to it that a message is forgotten.
+func (s *session) forget(d *Delivery) {
+	if _, err := s.until(d.context(), "acknowledge", &d.ack); err == nil {
+		s.acked(d)
+	} else {
+		s.letGo(d)
 	}
 }
 
@@ -160,23 +176,23 @@ func (s *session) acked(d *Delivery) {
 func (s *session) bury(ctx context.Context, d *Delivery, r *rejection) {
 	result, err := s.until(ctx, "keep a dead letter", settlementBy(deadScript,
 		append(d.lane.noted, s.keys.Dead(), s.keys.Events()),
-		d.Payload, d.digest, d.started, s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
+		d.Payload, d.digest(), s.instance, d.order(), d.correlationID, string(r.reason), brief(r.error)))
 	if err == nil && result[0] == buried {
 		s.cfg.Metrics.Dead(string(r.reason), 1)
 		d.became(WasBuried, r.reason)
-		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest, "reason", r.reason, "error", brief(r.error))
+		s.log.ErrorContext(ctx, "message is a dead letter", "digest", d.digest(), "reason", r.reason, "error", brief(r.error))
 	}
 }
 
 func (s *session) putOff(ctx context.Context, d *Delivery, w *putOff) {
 	_, err := s.until(ctx, "put a message off", settlementBy(putoffScript,
-		append(d.lane.noted[:2:2], s.keys.Delayed()),
-		d.Payload, d.digest, d.started, w.after.Milliseconds()))
+		[]string{d.lane.key, s.keys.Delayed()},
+		d.Payload, w.after.Milliseconds()))
 	if err == nil {
 		s.cfg.Metrics.PutOff()
 		s.wakePromoter()
 		d.became(WasPutOff, "")
-		s.log.DebugContext(ctx, "message put off", "digest", d.digest, "error", w.error)
+		s.log.DebugContext(ctx, "message put off", "digest", d.digest(), "error", w.error)
 	}
 }
 
@@ -187,7 +203,7 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 	jitter := 0.8 + rand.Float64()*0.4
 	result, err := s.until(ctx, "let a message wait", settlementBy(retryScript,
 		append(d.lane.noted, s.keys.Delayed(), s.keys.Dead(), s.keys.Events()),
-		d.Payload, d.digest, d.started, s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
+		d.Payload, d.digest(), s.cfg.RetryInitial.Milliseconds(), s.cfg.RetryMax.Milliseconds(),
 		failure.After.Milliseconds(), jitter, s.cfg.MaxDeliveries, s.instance,
 		d.order(), d.correlationID, string(last), brief(why)))
 	if err != nil {
@@ -199,12 +215,12 @@ func (s *session) retry(ctx context.Context, d *Delivery, why error) {
 		s.wakePromoter()
 		d.became(WasRetried, "")
 		s.log.WarnContext(ctx, "message failed and will be retried",
-			"digest", d.digest, "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
+			"digest", d.digest(), "error", brief(why), "deliveries", charged, "retry_in_ms", wait)
 	case buried:
 		s.cfg.Metrics.Dead(string(last), 1)
 		d.became(WasBuried, last)
 		s.log.ErrorContext(ctx, "message is a dead letter",
-			"digest", d.digest, "reason", last, "error", brief(why), "deliveries", charged)
+			"digest", d.digest(), "reason", last, "error", brief(why), "deliveries", charged)
 	}
 }
 

@@ -24,7 +24,16 @@ func settlementBy(script *redis.Script, keys []string, args ...any) *settlement 
 	return &settlement{script: script, keys: keys, args: args}
 }
 
-// errand is a run of a script in a pipeline, for one settlement or for several acks.
+// send has the settlement go out with a pipeline. To forget one message about which nothing is
+// kept takes no script.
+func (st *settlement) send(ctx context.Context, p redis.Pipeliner) *redis.Cmd {
+	if d := st.of; d != nil && d.fresh && d.session.leased() {
+		return p.Do(ctx, "lrem", d.lane.key, -1, d.payload)
+	}
+	return st.script.EvalSha(ctx, p, st.keys, st.args...)
+}
+
+// errand is what goes out in a pipeline, for one settlement or for several acks.
 type errand struct {
 	settlement
 	calls []*groupcommit.Call[*settlement, []int64]
@@ -40,7 +49,7 @@ func (s *session) sendSettlements(calls []*groupcommit.Call[*settlement, []int64
 	errands := bundle(calls)
 	_, _ = s.rdb.control.Pipelined(ctx, func(p redis.Pipeliner) error { // each has its own error
 		for _, e := range errands {
-			e.reply = e.script.EvalSha(ctx, p, e.keys, e.args...)
+			e.reply = e.send(ctx, p)
 		}
 		return nil
 	})
@@ -64,12 +73,14 @@ func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand)
 		e := acks[lane]
 		if e == nil {
 			args := make([]any, 0, len(calls)*len(request.args))
-			e = &errand{settlement: settlement{script: ackScript, keys: request.keys, args: args}}
+			e = &errand{settlement: settlement{script: ackScript, keys: request.keys, args: args, of: request.of}}
 			acks[lane] = e
 			errands = append(errands, e)
 		}
 		e.args = append(e.args, request.args...)
-		e.calls = append(e.calls, c)
+		if e.calls = append(e.calls, c); len(e.calls) > 1 {
+			e.of = nil // of many
+		}
 	}
 	return errands
 }
@@ -77,6 +88,9 @@ func bundle(calls []*groupcommit.Call[*settlement, []int64]) (errands []*errand)
 // answer gives each call what the script has answered.
 func (e *errand) answer() {
 	answer, err := e.reply.Int64Slice()
+	if e.of != nil { // who asks for one to be forgotten asks for no number
+		err = e.reply.Err()
+	}
 	for _, c := range e.calls {
 		c.Answer, c.Err = answer, err
 	}

@@ -132,7 +132,7 @@ func (q *Queue) PutBack(ctx context.Context, payloads, orderIDs []string) error 
 		return err
 	}
 	return putbackScript.Run(ctx, node,
-		[]string{q.keys.Queue(), q.keys.Redelivered(), q.keys.Reconciled(), q.keys.Events()},
+		[]string{q.keys.Queue(), q.keys.Returned(), q.keys.Reconciled(), q.keys.Events()},
 		messages, strings.Join(orderIDs, " "), q.cfg.Worker,
 	).Err()
 }

@@ -46,8 +46,8 @@ func TestQueue_elsewhere(t *testing.T) {
 	for _, payload := range want[:700] {
 		must(t, b.rdb.ZAdd(ctx, b.keys.Delayed(), redis.Z{Score: 1e15, Member: payload}).Err())
 	}
-	b.holding("w-1", 0, 0, "in hand", strings.Repeat("x", 1001))
-	b.holding("w-1:2", 0, 0, "in a lane")
+	b.holding("w-1", 0, "in hand", strings.Repeat("x", 1001))
+	b.holding("w-1:2", 0, "in a lane")
 	must(t, b.rdb.LPush(ctx, b.keys.Processing("gone"), "in an orphan's hand").Err())
 	b.push("waiting")
 	var letters []string

@@ -275,7 +275,7 @@ func TestReconciler_saysWhatItDoes(t *testing.T) {
 	if first.ProductID != 3 || first.Quantity != 2 || time.Since(first.Queued).Abs() > time.Minute {
 		t.Errorf("the message is %+v, want the row's product and quantity, and now", first)
 	}
-	if n := b.rdb.SCard(t.Context(), b.keys.Redelivered()).Val(); n != int64(len(lost)) {
+	if n := b.rdb.HLen(t.Context(), b.keys.Returned()).Val(); n != int64(len(lost)) {
 		t.Errorf("%d orders may be taken over at once, want %d", n, len(lost))
 	}
 	if n := b.rdb.Get(t.Context(), b.keys.Reconciled()).Val(); n != "1203" {

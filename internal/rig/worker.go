@@ -27,7 +27,7 @@ type Worker struct {
 
 // Start runs a worker under that name with those settings, as in "LEASE_TTL=2s",
 // and without its HTTP server. Follow gets each line of its log, in order, from a
-// goroutine of the worker's own; nil lets nobody read it.
+// goroutine of the worker's own; nil leaves the log in a file, which nobody reads.
 func (r *Rig) Start(name string, follow func(Line), settings ...string) (*Worker, error) {
 	return r.start("worker", name, follow, settings)
 }
@@ -48,30 +48,37 @@ func (r *Rig) start(program, name string, follow func(Line), settings []string) 
 	cmd.Env = append([]string{
 		"WORKER_ID=" + name, "DATABASE_URL=" + r.WorkerURL(), "REDIS_URL=" + r.Redis.URL(), "HTTP_ADDR=off",
 	}, settings...)
-	log, in, err := os.Pipe()
+	log, err := r.log(name, follow)
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
-	cmd.Stdout, cmd.Stderr = in, in
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
 	_, ended, err := servers.Spawn(cmd)
 	if err != nil {
-		_ = log.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	w := &Worker{Name: name, cmd: cmd, ended: ended}
-	go func() {
-		defer log.Close()
-		if follow == nil {
-			_, _ = io.Copy(io.Discard, log)
-			return
-		}
-		Follow(name, log, follow)
-	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.workers = append(slices.DeleteFunc(r.workers, (*Worker).dead), w)
 	return w, nil
+}
+
+// log is what a worker writes its log to.
+func (r *Rig) log(name string, follow func(Line)) (*os.File, error) {
+	if follow == nil {
+		return os.Create(filepath.Join(r.dir, name+".log"))
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer out.Close()
+		Follow(name, out, follow)
+	}()
+	return in, nil
 }
 
 // Follow reads the log of the worker with that name to its end, and gives each line to

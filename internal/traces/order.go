@@ -27,12 +27,12 @@ var (
 	postgres = []attribute.KeyValue{semconv.DBSystemNamePostgreSQL, semconv.DBCollectionName("orders"), semconv.DBOperationName("UPDATE")}
 )
 
-// The stages of a delivery. In Row the order is claimed in PostgreSQL, in Start Redis notes
-// that the work begins, and in Finish the order is set fulfilled.
+// The stages of a delivery. In Row the order is claimed in PostgreSQL, in Start it waits for
+// its turn, and for Redis where its message came back, and in Finish it is set fulfilled.
 var (
 	claim  = &Stage{"claim", trace.SpanKindClient, []attribute.KeyValue{redis, semconv.MessagingOperationTypeReceive}}
 	Row    = &Stage{"row", trace.SpanKindClient, postgres}
-	Start  = &Stage{"start", trace.SpanKindClient, []attribute.KeyValue{semconv.DBSystemNameRedis}}
+	Start  = &Stage{"start", trace.SpanKindInternal, nil}
 	Work   = &Stage{"work", trace.SpanKindInternal, nil}
 	Finish = &Stage{"finish", trace.SpanKindClient, postgres}
 	settle = &Stage{"settle", trace.SpanKindClient, []attribute.KeyValue{redis, semconv.MessagingOperationTypeSettle}}

@@ -72,7 +72,7 @@ func eventText(e inspect.Event) string {
 	case "left":
 		return fmt.Sprintf("%s handed back %s", f["instance"], f["handed_back"])
 	case "reaped":
-		return fmt.Sprintf("%s by %s: %s given back, %s charged, %s dead", f["instance"], f["by"], f["messages"], f["charged"], f["dead"])
+		return fmt.Sprintf("%s by %s: %s given back, %s dead", f["instance"], f["by"], f["messages"], f["dead"])
 	case "retried":
 		return fmt.Sprintf("order %s, delivery %s: %s", f["order_id"], f["deliveries"], f["error"])
 	case "dead":

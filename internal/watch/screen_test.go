@@ -190,7 +190,7 @@ func busy(t *testing.T) *bench {
 	b.hold("w-2", 2, "c-2", 42*time.Second)
 	b.hold("w-2", 99, "c-99", time.Second)
 	b.happen("joined", "instance", "w-1")
-	b.happen("reaped", "instance", "w-0", "by", "w-1", "messages", "2", "charged", "1", "dead", "0")
+	b.happen("reaped", "instance", "w-0", "by", "w-1", "messages", "2", "dead", "0")
 	b.happen("retried", "instance", "w-1", "order_id", "17", "deliveries", "2", "error", "the warehouse is closed")
 	b.bury("5", "rejected", "no such product")
 	b.look()

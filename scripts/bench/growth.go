@@ -46,7 +46,10 @@ func (g growth) cells(sizes []int, grow func(*cell, int)) (all []cell) {
 	return all
 }
 
+// growWorkers repeats what is soon done: how many processes share the cores differs most from
+// one run to the next.
 func (b *bench) growWorkers(ctx context.Context, g growth) error {
+	g.runs = max(g.runs, 3)
 	return b.repeat(ctx, "growth", g.cells(g.workers, func(c *cell, n int) { c.Workers = n }), b.measure)
 }
 

@@ -111,11 +111,15 @@ func (w *workers) release(ctx context.Context) error {
 	return w.rdb.Rename(ctx, staged(w.queueName()), w.queueName()).Err()
 }
 
-// drained asks Redis: to count rows would take PostgreSQL's time. What stays behind is
-// taken out of the workers' sight by another RENAME.
+// drained asks Redis: to count rows would take PostgreSQL's time. It asks seldom, for a peer
+// tells by itself. What stays behind is taken out of the workers' sight by another RENAME,
+// which must not come late.
 func (w *workers) drained(ctx context.Context) error {
-	kept := w.Behind == 0
-	err := waitUntil(ctx, 5*time.Millisecond, cellPatience, "the queue is not drained", func(ctx context.Context) (bool, error) {
+	kept, pause := w.Behind == 0, 50*time.Millisecond
+	if !kept {
+		pause = 5 * time.Millisecond
+	}
+	err := waitUntil(ctx, pause, cellPatience, "the queue is not drained", func(ctx context.Context) (bool, error) {
 		if err := w.alive(); err != nil {
 			return false, err
 		}

@@ -230,10 +230,8 @@ func (c *chaos) left(ctx context.Context) ([]string, error) {
 func (c *chaos) marks(ctx context.Context, key string) (digests []string, known bool) {
 	var err error
 	switch key {
-	case tag + "deliveries":
+	case tag + "deliveries", tag + "returned":
 		digests, err = c.rdb.HKeys(ctx, key).Result()
-	case tag + "redelivered":
-		digests, err = c.rdb.SMembers(ctx, key).Result()
 	default:
 		return nil, false
 	}

@@ -179,7 +179,8 @@ func (i *injection) terminate() error {
 	}
 	select {
 	case <-i.worker.Ended():
-		if code := i.worker.ExitCode(); code != 0 {
+		early := i.history.instance(i.worker.Life()) == "" // it may not have listened for signals yet
+		if code := i.worker.ExitCode(); code > 0 || code < 0 && !early {
 			return fmt.Errorf("%s exited with code %d after SIGTERM", i.worker.Life(), code)
 		}
 		return nil

@@ -19,7 +19,7 @@ var controls = []control{
 	{
 		"look-after-lost-reply", "the look after a claim of unknown outcome, and the audit",
 		"internal/queue/audit.go",
-		"	known := l.snapshot()\n", "	if known := l.snapshot(); known != nil {\n\t\treturn nil\n\t}\n	known := l.snapshot()\n",
+		"	known := l.payloads()\n", "	if known := l.payloads(); known != nil {\n\t\treturn nil\n\t}\n	known := l.payloads()\n",
 		chaos("lose-claim"),
 	},
 	{
@@ -54,20 +54,38 @@ var controls = []control{
 	},
 	{
 		"charge", "the count of deaths",
-		"internal/queue/lua/reap.lua",
-		"    charged = redis.call('HINCRBY', deliveries, digest, 1)\n", "    charged = 0\n",
+		"internal/queue/lua/start.lua",
+		"    redis.call('HINCRBY', deliveries, digest, 1)\n", "",
 		test("cmd/worker", "TestWorker_orderThatKills"),
 	},
 	{
-		"start-note", "the note that work has begun",
-		"internal/queue/lua/start.lua",
-		"notes[i - 1], notes[i] = note, now .. about", "notes[i - 1], notes[i] = 'other' .. note, now .. about",
+		"died-mark", "the mark that a holder died",
+		"internal/queue/lua/reap.lua",
+		"returned, digest, 'died ' .. instance)", "returned, digest, 'returned')",
 		test("cmd/worker", "TestWorker_orderThatKills"),
+	},
+	{
+		"own-reaper", "a reaper's forbearance towards its own process",
+		"internal/queue/reaper.go",
+		"		if self != nil && instance == *self {\n", "		if self != nil && instance == \"\" {\n",
+		test("internal/queue", "TestReaper_sparesItsOwnProcess"),
+	},
+	{
+		"own-clock", "the worker's own look at how old its lease is",
+		"internal/queue/delivery.go",
+		"	if !d.fresh || heir || !s.leased() {\n", "	if !d.fresh || heir {\n",
+		test("internal/queue", "TestDelivery_startsNothingWithoutALease"),
+	},
+	{
+		"kept", "the look, at a claim, for what is kept of a message",
+		"internal/queue/lua/claim.lua",
+		"      known[#known + 1] = n\n", "",
+		test("internal/queue", "TestDelivery_startsAtOnceWhatIsFresh"),
 	},
 	{
 		"take-over", "the take-over of a row in processing",
 		"internal/fulfil/fulfil.go",
-		"		if !may && !inHand.Ours {\n", "		if inHand.RetryIn = 0; may || !may {\n			err = order.ErrFulfilled\n",
+		"		if !may && !inHand.Ours && inHand.RetryIn > 0 {\n", "		if inHand.RetryIn = 0; may || !may {\n			err = order.ErrFulfilled\n",
 		test("cmd/worker", "TestWorker_killedAtEachStep"),
 	},
 	{
@@ -117,6 +135,36 @@ var controls = []control{
 		"internal/queue/consumer.go",
 		"!s.await(ctx, s.resumed) || !s.await(ctx, s.open)", "!s.await(ctx, s.resumed)",
 		test("internal/queue", "TestConsumer_claimsNothingWhileItCannotWork"),
+	},
+	{
+		"relay-gate", "what keeps who has worked on an order from claiming the next",
+		"internal/queue/relay.go",
+		" || s.paused || ", " || ",
+		test("internal/queue", "TestConsumer_relaysNothingWhileItMayNotClaim"),
+	},
+	{
+		"relay-bound", "the bound on what is done and not finished",
+		"internal/queue/relay.go",
+		"	if s.setAside(d) {\n", "	if s.done = make(chan struct{}, 99); s.setAside(d) {\n",
+		test("internal/queue", "TestConsumer_relaysNoMoreThanItMayHold"),
+	},
+	{
+		"relay-copy", "that a copy waits until its order is finished",
+		"internal/fulfil/relay.go",
+		" || n.message.OrderID == id {", " {",
+		test("internal/fulfil", "TestFulfiller_Relay_oneAfterTheOther"),
+	},
+	{
+		"relay-lock", "the limit on how long the one row of a relay is waited for",
+		"internal/db/step.go",
+		"'lock_timeout', '200ms', true)`\n\n// mostOrders", "'lock_timeout', '0', true)`\n\n// mostOrders",
+		test("internal/db", "TestFinishAndClaim_oneIsInTheWay"),
+	},
+	{
+		"relay-look", "the look after a relay whose answer was lost",
+		"internal/queue/relay.go",
+		"		s.unsure = s.unsure || !isReply(err)\n", "",
+		test("internal/queue", "TestConsumer_relaysWhoseAnswersAreLost"),
 	},
 	{
 		"hand-back", "the hand-back at a stop",

@@ -72,7 +72,6 @@ export function describe({ event, fields: f }) {
 function estate(f) {
   const back = Number(f.messages);
   const parts = [back ? `${plural(back, 'message')} went back to the front of the queue` : 'it held nothing'];
-  if (Number(f.charged)) parts.push(`, ${back === 1 ? 'it' : f.charged} had begun`);
   if (Number(f.dead)) parts.push(`, ${plural(f.dead, 'dead letter')}`);
   return [`${parts.join('')}.`];
 }

@@ -2,11 +2,9 @@
 -- ack.lua: forget messages whose orders are fulfilled.
 --
 -- KEYS[1]  processing   list  what the worker has in hand, newest left  (drained)
--- KEYS[2]  worker       hash  describes the instance                    (written)
--- KEYS[3]  deliveries   hash  digest to deliveries charged              (written)
--- KEYS[4]  redelivered  set   digests that may be taken over            (written)
--- ARGV[i]      payload  string  a message; for i = 1, 3, 5 and so on
--- ARGV[i + 1]  note     string  of its work, for the worker's hash; "" if that had not begun
+-- KEYS[2]  deliveries   hash  digest to deliveries charged              (written)
+-- KEYS[3]  returned     hash  digest to how the message came back       (written)
+-- ARGV[i]  payload  string  a message
 --
 -- Returns  array  how many of them the worker held
 --
@@ -14,16 +12,13 @@
 -- Bounded: by the number of messages.
 -- Repeatable: a second run finds nothing to do.
 
-local processing, worker, deliveries, redelivered = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local processing, deliveries, returned = KEYS[1], KEYS[2], KEYS[3]
 
-local asked, notes, due = {}, {}, {}
-for i = 1, #ARGV, 2 do
-  local payload, note = ARGV[i], ARGV[i + 1]
-  asked[#asked + 1] = payload
+local asked, due = {}, {}
+for i = 1, #ARGV do
+  local payload = ARGV[i]
+  asked[i] = payload
   due[payload] = (due[payload] or 0) + 1
-  if note ~= '' then
-    notes[#notes + 1] = note
-  end
 end
 
 -- Where all goes well these are the oldest, which go at one go.
@@ -44,14 +39,11 @@ else
   end
 end
 
-if #notes > 0 then
-  redis.call('HDEL', worker, unpack(notes))
-end
-if redis.call('EXISTS', deliveries, redelivered) > 0 then -- which is seldom
+if redis.call('EXISTS', deliveries, returned) > 0 then -- which is seldom
   for _, payload in ipairs(held) do
     local digest = redis.sha1hex(payload)
     redis.call('HDEL', deliveries, digest)
-    redis.call('SREM', redelivered, digest)
+    redis.call('HDEL', returned, digest)
   end
 end
 return { #held }

@@ -23,8 +23,6 @@ local host, pid, version, concurrency = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- The legend is longer than 64 bytes, at which Redis gives up the encoding of small hashes:
--- with that it would go through the whole hash for each order that begins or ends.
 redis.call('HSET', worker, 'host', host, 'pid', pid, 'version', version,
   'concurrency', concurrency, 'started_at', now, 'beat_at', now,
   'legend', 'order:<digest> is being worked on: since when (ms), its id, its correlation id')

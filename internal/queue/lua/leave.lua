@@ -5,7 +5,7 @@
 -- KEYS[1]  workers      zset    who is registered, and until when            (written)
 -- KEYS[2]  worker       hash    describes the instance                       (removed)
 -- KEYS[3]  queue        list    waiting messages, oldest right               (appended)
--- KEYS[4]  redelivered  set     digests that may be taken over               (written)
+-- KEYS[4]  returned     hash    digest to how the message came back          (written)
 -- KEYS[5]  events       stream  what happened lately                         (appended)
 -- KEYS[i]  processing   list    what the worker has in hand, newest left; from i = 6 on  (drained)
 -- ARGV[1]  instance  string  who leaves
@@ -18,7 +18,7 @@
 -- Bounded: at most limit moves.
 -- Repeatable: a second run moves nothing.
 
-local workers, worker, queue, redelivered, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local workers, worker, queue, returned, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local instance, limit = ARGV[1], tonumber(ARGV[2])
 
 local moved = 0
@@ -29,7 +29,7 @@ for i = 6, #KEYS do
     if not payload then
       break
     end
-    redis.call('SADD', redelivered, redis.sha1hex(payload))
+    redis.call('HSET', returned, redis.sha1hex(payload), 'returned')
     moved = moved + 1
   end
 end

@@ -3,7 +3,7 @@
 -- their orders over: nobody holds them.
 --
 -- KEYS[1]  queue        list    waiting messages, oldest right    (appended)
--- KEYS[2]  redelivered  set     digests that may be taken over    (written)
+-- KEYS[2]  returned     hash    digest to how it came back        (written)
 -- KEYS[3]  reconciled   string  how many were ever put back       (written)
 -- KEYS[4]  events       stream  what happened lately              (appended)
 -- ARGV[1]  messages  string  a JSON array of the payloads, oldest first
@@ -17,11 +17,11 @@
 -- Repeatable: no. Nobody runs it again for an answer that was lost; the next look finds
 --   what it has queued.
 
-local queue, redelivered, reconciled, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local queue, returned, reconciled, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local messages, orders, by = cjson.decode(ARGV[1]), ARGV[2], ARGV[3]
 
 for i = #messages, 1, -1 do
-  redis.call('SADD', redelivered, redis.sha1hex(messages[i]))
+  redis.call('HSET', returned, redis.sha1hex(messages[i]), 'returned')
   redis.call('RPUSH', queue, messages[i])
 end
 redis.call('INCRBY', reconciled, #messages)

@@ -5,7 +5,7 @@
 -- KEYS[1]  dead         stream  dead letters                    (drained)
 -- KEYS[2]  queue        list    waiting messages, oldest right  (appended)
 -- KEYS[3]  deliveries   hash    digest to deliveries charged    (written)
--- KEYS[4]  redelivered  set     digests that may be taken over  (written)
+-- KEYS[4]  returned     hash    digest to how it came back      (written)
 -- KEYS[5]  events       stream  what happened lately            (appended)
 -- ARGV[1]  by  string  who wants it
 -- ARGV[i]  id  string  of a letter; from i = 2 on, the youngest first
@@ -18,7 +18,7 @@
 --   is copied to be moved.
 -- Repeatable: a second run finds no letter.
 
-local dead, queue, deliveries, redelivered, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local dead, queue, deliveries, returned, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local by = ARGV[1]
 
 local seen, queued, bytes = 0, 0, 0
@@ -34,7 +34,7 @@ local function requeue(id, fields)
   end
   local digest = redis.sha1hex(letter.payload)
   redis.call('HDEL', deliveries, digest)
-  redis.call('SADD', redelivered, digest)
+  redis.call('HSET', returned, digest, 'returned')
   redis.call('RPUSH', queue, letter.payload)
   redis.call('XDEL', dead, id)
   redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'requeued', 'by', by, 'order_id', letter.order_id or '',

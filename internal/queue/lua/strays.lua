@@ -4,7 +4,7 @@
 --
 -- KEYS[1]  processing   list    what the worker has in hand, newest left  (drained)
 -- KEYS[2]  deliveries   hash    digest to deliveries charged              (written)
--- KEYS[3]  redelivered  set     digests that may be taken over            (written)
+-- KEYS[3]  returned     hash    digest to how the message came back       (written)
 -- KEYS[4]  dead         stream  dead letters                              (appended)
 -- KEYS[5]  events       stream  what happened lately                      (appended)
 -- ARGV[1]  instance  string  whose list it is
@@ -18,7 +18,7 @@
 -- Bounded: by the length of one worker's list.
 -- Repeatable: a second run reads the same.
 
-local processing, deliveries, redelivered, dead, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local processing, deliveries, returned, dead, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local instance, longest = ARGV[1], tonumber(ARGV[2])
 
 local held, buried = {}, {}
@@ -32,7 +32,7 @@ for _ = 1, redis.call('LLEN', processing) do
     redis.call('XADD', dead, '*', 'payload', payload, 'reason', 'too_large', 'error', err, 'order_id', '',
       'correlation_id', '', 'deliveries', charged, 'instance', instance)
     redis.call('HDEL', deliveries, digest)
-    redis.call('SREM', redelivered, digest)
+    redis.call('HDEL', returned, digest)
     redis.call('LREM', processing, 1, payload)
     redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'event', 'dead', 'instance', instance, 'order_id', '',
       'correlation_id', '', 'deliveries', charged, 'reason', 'too_large', 'error', err)
