@@ -384,9 +384,9 @@ func TestWorker_postgresFaults(t *testing.T) {
 
 			heal := f.strike(p)
 			p.health.ready(f.ready)
-			p.calm(2 * time.Second) // it notices
+			p.calm(noticed)
 			p.queue(ids[orders:])
-			p.calm(max(f.lasts-2*time.Second, time.Second))
+			p.calm(max(f.lasts-noticed, time.Second))
 			if n := p.rdb.LLen(t.Context(), p.keys.Queue()).Val(); f.ready == 503 && n != late {
 				t.Errorf("%d messages wait, want %d: it claims and cannot work", n, late)
 			}
@@ -409,6 +409,10 @@ func TestWorker_postgresFaults(t *testing.T) {
 		})
 	}
 }
+
+// noticed is how soon after the beginning of an outage nothing more is claimed: the pause between
+// two pings, a ping's time-out, the longest wait of a claim, and what a busy machine adds.
+const noticed = time.Second + time.Second + time.Second + time.Second
 
 // resumed is how soon after an outage an order is finished: the longest pause between two
 // tries, a ping's time-out, and what a busy machine adds.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,27 +70,30 @@ func (b *bench) pickUpInTurns(ctx context.Context) (*pickup, error) {
 	if err := b.clear(ctx); err != nil {
 		return nil, err
 	}
-	lines := make(chan rig.Line, 10*p.Orders)
-	w, _, err := b.start(ctx, "pickup", "bench_pickup", lines, noWork...)
+	c := cell{System: "worker", InHand: idleInHand}
+	w, err := b.openWorkers(ctx, c, "worker")
 	if err != nil {
 		return nil, err
 	}
-	defer w.Stop()
-	stop, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: idleInHand})
-	if err != nil {
-		return nil, err
-	}
+	stop := sync.OnceFunc(w.stop)
 	defer stop()
-	sent, err := b.sendInTurns(ctx, p.Orders, "bench_pickup", plainQueue)
+	stopPlain, plainQueue, err := b.openEmpty(ctx, cell{System: "plain", Store: "plain", InHand: idleInHand})
 	if err != nil {
 		return nil, err
 	}
-	for queue, into := range map[string]*waited{"bench_pickup": &p.Worker, plainQueue: &p.Plain} {
+	defer stopPlain()
+	queue := c.queueName()
+	sent, err := b.sendInTurns(ctx, p.Orders, queue, plainQueue)
+	if err != nil {
+		return nil, err
+	}
+	for queue, into := range map[string]*waited{queue: &p.Worker, plainQueue: &p.Plain} {
 		if *into, err = b.waitedUntilFulfilled(ctx, sent[queue]); err != nil {
 			return nil, err
 		}
 	}
-	p.Logged, err = waitedUntilBegun(ctx, lines, sent["bench_pickup"])
+	stop() // its log is whole
+	p.Logged, err = b.waitedUntilBegun(sent[queue])
 	return p, err
 }
 
@@ -166,15 +172,22 @@ func (b *bench) waitedUntilFulfilled(ctx context.Context, sent map[int64]time.Ti
 	return waitedFor(waits), err
 }
 
-// waitedUntilBegun are the waits until the lines of a log that say that the work begins.
-func waitedUntilBegun(ctx context.Context, lines <-chan rig.Line, sent map[int64]time.Time) (waited, error) {
+// waitedUntilBegun are the waits until the lines of the worker's log that say that the work
+// begins. The log is a file that nobody reads meanwhile: the plain loop has none.
+func (b *bench) waitedUntilBegun(sent map[int64]time.Time) (waited, error) {
+	log, err := os.Open(filepath.Join(b.rig.Dir(), "worker-1.log"))
+	if err != nil {
+		return waited{}, err
+	}
+	defer log.Close()
 	var waits []time.Duration
-	for range sent {
-		begun, err := await(ctx, lines, func(l rig.Line) bool { return l.Event() == rig.Processing })
-		if err != nil {
-			return waited{}, err
+	rig.Follow("worker-1", log, func(l rig.Line) {
+		if begin, ours := sent[l.OrderID]; ours && l.Event() == rig.Processing {
+			waits = append(waits, l.Time.Sub(begin))
 		}
-		waits = append(waits, begun.Time.Sub(sent[begun.OrderID]))
+	})
+	if len(waits) != len(sent) {
+		return waited{}, fmt.Errorf("the log says of %d of %d orders that their work begins", len(waits), len(sent))
 	}
 	return waitedFor(waits), nil
 }
