@@ -169,7 +169,7 @@ func TestWorker_randomKills(t *testing.T) {
 	s.settled(workers...)
 }
 
-// An order that takes its worker down is counted by the reapers and given up after
+// An order that takes its worker down is counted by its heirs and given up after
 // MAX_DELIVERIES deaths.
 func TestWorker_orderThatKills(t *testing.T) {
 	s := newSite(t)

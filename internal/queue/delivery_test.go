@@ -165,3 +165,26 @@ func TestConsumer_showsItsWork(t *testing.T) {
 	close(end)
 	testenv.Eventually(t, 5*time.Second, "it is shown no longer", func() bool { return shown() == "" })
 }
+
+// A snapshot whose answer is lost was taken: what is over before the next one is shown no longer
+// all the same.
+func TestConsumer_showsNoWorkThatIsOver(t *testing.T) {
+	b := newBench(t)
+	proxy := testenv.NewProxy(t, b.rdb.Options().Addr)
+	proxy.LoseReplies(1, b.load("snapshot.lua"), nil)
+	b.push("m")
+	end := make(chan struct{})
+	b.consume(queue.NewConsumer(b.queue("redis://"+proxy.Addr(), silent()), open), func(ctx context.Context, d *queue.Delivery) error {
+		must(t, d.Start(ctx, false))
+		<-end
+		return nil
+	})
+	testenv.Eventually(t, 5*time.Second, "an answer is lost", func() bool { return proxy.Lost() == 1 })
+	field := "order:" + queue.Digest([]byte("m"))
+	shown := func() bool { return b.rdb.HExists(t.Context(), b.keys.Worker(b.firstInstance()), field).Val() }
+	if !shown() {
+		t.Error("it is not shown: the fault did not happen")
+	}
+	close(end)
+	testenv.Eventually(t, 5*time.Second, "it is shown no longer", func() bool { return !shown() })
+}

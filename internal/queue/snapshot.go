@@ -32,7 +32,7 @@ func (s *session) changed() {
 // keepSnapshot shows in Redis what the worker is working on, for people who look, until ctx
 // is done.
 func (s *session) keepSnapshot(ctx context.Context) {
-	shown := map[string]*Delivery{}
+	shown := map[string]*Delivery{} // nil: not known
 	for {
 		select {
 		case <-ctx.Done():
@@ -46,7 +46,7 @@ func (s *session) keepSnapshot(ctx context.Context) {
 		if err := s.show(ctx, shown, current); err != nil {
 			s.log.DebugContext(ctx, "snapshot failed", "error", err)
 			s.changed()
-			continue
+			current = nil // it may be shown all the same, or a part of it
 		}
 		shown = current
 	}
@@ -79,17 +79,23 @@ func (s *session) show(ctx context.Context, shown, current map[string]*Delivery)
 			began = append(began, [3]any{field, age.Milliseconds(), d.order() + " " + d.correlationID})
 		}
 	}
-	for len(ended)+len(began) > 0 {
+	for anew := shown == nil; anew || len(ended)+len(began) > 0; anew = false {
 		some, more := min(len(ended), mostMessages), min(len(began), mostMessages)
-		err := s.run(ctx, snapshotScript, []string{s.keys.Workers(), s.keys.Worker(s.instance)},
-			s.instance, asJSON(ended[:some]), asJSON(began[:more]),
-		).Err()
-		if err != nil {
+		if err := s.showSome(ctx, anew, ended[:some], began[:more]); err != nil {
 			return err
 		}
 		ended, began = ended[some:], began[more:]
 	}
 	return nil
+}
+
+// showSome holds up a worker that leaves no longer than its last call.
+func (s *session) showSome(ctx context.Context, anew bool, ended []string, began [][3]any) error {
+	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
+	return s.run(ctx, snapshotScript, []string{s.keys.Workers(), s.keys.Worker(s.instance)},
+		s.instance, anew, asJSON(ended), asJSON(began),
+	).Err()
 }
 
 // asJSON is a slice of strings and numbers in JSON.
