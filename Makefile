@@ -62,7 +62,7 @@ servers: ## Install redis-server, postgresql and gcc from Debian's packages, if 
 	@scripts/install-servers.sh
 
 .PHONY: test-tools
-test-tools: ## The same, with what only the tests need: PgBouncer, promtool and Chromium
+test-tools: ## The same, with what only the tests need: PgBouncer, Prometheus and Chromium
 	@scripts/install-servers.sh --tests
 
 .PHONY: fmt

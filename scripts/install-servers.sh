@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the benchmark need on Debian or Ubuntu: the
 # servers that they start for themselves, redis-server and PostgreSQL, and a C compiler for
-# the race detector. With --tests also what only the tests need: PgBouncer, Chromium, and
-# promtool, which comes with Prometheus. Does nothing where they are there already. Starts no
-# system service.
+# the race detector. With --tests also what only the tests need: PgBouncer, Prometheus and
+# Chromium. Does nothing where they are there already. Starts no system service.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin # PgBouncer is there
@@ -22,7 +21,7 @@ have_initdb || packages+=(postgresql)
 have gcc || packages+=(gcc libc6-dev)
 if [ "${1:-}" = --tests ]; then
   have pgbouncer || packages+=(pgbouncer)
-  have promtool || packages+=(prometheus)
+  have prometheus || packages+=(prometheus)
   have chromium || have google-chrome || packages+=(chromium)
 fi
 if [ "${#packages[@]}" -eq 0 ]; then

@@ -72,9 +72,9 @@ var skew = func() (seconds int64) {
 // Workers whose clocks are an hour ahead, an hour behind and right work side by side as if
 // they all were: nobody is reaped alive, the dead are in time, and retries come when due.
 func TestWorker_clocksAnHourOff(t *testing.T) {
-	s := newSite(t)
-	binary, err := buildSkewed()
+	binary, err := buildSkewed() // it takes a minute of all processors: alone, before anything runs side by side
 	must(t, err)
+	s := newSite(t)
 	s.env = append(s.env, "RETRY_MAX=500ms")
 	const hour = 3600
 	var workers []*worker

@@ -2,8 +2,6 @@ package metrics_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -96,38 +94,6 @@ func TestDeploy_showsEachMetric(t *testing.T) {
 			t.Errorf("neither the dashboard nor an alert looks at %s", whole)
 		}
 	}
-}
-
-// The dashboard's queries are PromQL.
-func TestDeploy_dashboardAsks(t *testing.T) {
-	t.Parallel()
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	variables := strings.NewReplacer("$__rate_interval", "1m", "$instance", ".+")
-	var rules strings.Builder
-	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
-	n := 0
-	for _, panel := range dashboard.Panels {
-		for _, target := range panel.Targets {
-			n++
-			fmt.Fprintf(&rules, "  - {record: 'panel:%d', expr: %q} # %s\n", n, variables.Replace(target.Expr), panel.Title)
-		}
-	}
-	if n < 20 {
-		t.Errorf("it has only %d queries", n)
-	}
-	file := filepath.Join(t.TempDir(), "rules.yml")
-	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	promtool(t, "check", "rules", file)
 }
 
 func submatches(pattern, text string) (found []string) {

@@ -46,11 +46,12 @@ func (g growth) cells(sizes []int, grow func(*cell, int)) (all []cell) {
 	return all
 }
 
-// growWorkers repeats what is soon done: how many processes share the cores differs most from
-// one run to the next.
+// growWorkers takes long enough that it hardly counts what each process pays once, for its
+// connections and its heap, and repeats it: how many processes share the cores differs most
+// from one run to the next.
 func (b *bench) growWorkers(ctx context.Context, g growth) error {
 	g.runs = max(g.runs, 3)
-	return b.repeat(ctx, "growth", g.cells(g.workers, func(c *cell, n int) { c.Workers = n }), b.measure)
+	return b.repeat(ctx, "growth", g.cells(g.workers, func(c *cell, n int) { c.Workers, c.Orders = n, 4*orders }), b.measure)
 }
 
 // growPayload bounds the bytes of all messages of a run.
