@@ -28,7 +28,7 @@ chaos: servers ## Faults while orders come in: none is lost, none doubled (DURAT
 	$(GO) run ./scripts/chaos --duration $(or $(DURATION),30s) $(if $(SEED),--seed $(SEED)) $(if $(HTML),--html $(HTML)) $(CHAOSFLAGS)
 
 .PHONY: chaos-controls
-chaos-controls: servers ## Take out one mechanism after the other: the faults must notice (CONTROLS="reaper audit")
+chaos-controls: servers ## Take out one mechanism after the other: a fault or a test must notice (CONTROLS="reaper audit")
 	$(GO) run ./scripts/controls $(CONTROLS)
 
 .PHONY: chaos-compose

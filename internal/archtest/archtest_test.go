@@ -54,7 +54,7 @@ var mayImport = map[string]string{
 	"internal/proxy":       "",
 	"internal/rig":         "servers",
 	"internal/servers":     "",
-	"internal/testenv":     "proxy queue servers",
+	"internal/testenv":     "proxy servers",
 	"internal/watch":       "inspect order queue",
 
 	"internal/testenv/browser": "testenv",

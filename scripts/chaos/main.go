@@ -96,7 +96,7 @@ func parse(args []string) (o options, out files, err error) {
 	flags.BoolVar(&o.site.compose, "compose", false, "run compose.yaml under a name of its own, in containers")
 	flags.StringVar(&o.site.redisURL, "redis-url", "", "take a Redis, a PostgreSQL and workers that run already, and let them live; their settings must be those of the profile. The faults of the group forgetful make the Redis forget, with all that is in it, or leave orders to the reconciler: here they happen only if they are named")
 	flags.StringVar(&o.site.databaseURL, "database-url", "", "the PostgreSQL to that Redis, as the owner of the orders table")
-	asDefault := flags.Bool("defaults", false, "run the workers at their default settings; set a duration of minutes")
+	asDefault := flags.Bool("defaults", false, "run the workers at their default settings, but for twice the orders in hand; set a duration of minutes")
 	asCrowd := flags.Bool("crowd", false, "have hundreds of orders in hand, rather than a few dozen")
 	list := flags.String("faults", "all", "which, with commas between; a name or a group (all, worker, redis, postgres, producer, forgetful), ! leaves out:\n"+describe(faults))
 	flags.StringVar(&out.json, "json", "", "write the report to this file as JSON; - is standard output")

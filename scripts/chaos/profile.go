@@ -43,7 +43,7 @@ var crowd = profile{
 	rate: 400,
 }
 
-// defaults are the worker's own.
+// defaults are the worker's own, but for how much it has in hand.
 var defaults = profile{
 	Name: "defaults", Workers: 6, Concurrency: 20, Lease: 5 * time.Second,
 	ReconcileEvery: time.Minute, ReconcileAfter: 5 * time.Minute,
