@@ -16,7 +16,7 @@ import (
 
 const (
 	patience     = 60 * time.Second // bounds whatever is waited for,
-	cellPatience = 3 * time.Minute  // but for a cell, in which a slow system has much to do
+	cellPatience = 8 * time.Minute  // but for a cell, in which a slow system has much to do
 )
 
 // ownName is how PostgreSQL knows this program's connections.

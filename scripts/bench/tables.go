@@ -225,9 +225,10 @@ func (r *report) Allocated() *table {
 // Grown has the growth of one thing: "rows", "queued", "workers" or "bytes".
 func (r *report) Grown(what string) *table {
 	of := growths[what]
-	t := &table{head: []string{of.title, "orders/s, median [range]", "CPU of the worker / PostgreSQL / Redis, µs an order", "workers' memory, MB"}}
+	t := &table{head: []string{of.title, "orders of a run", "orders/s, median [range]", "CPU of the worker / PostgreSQL / Redis, µs an order", "workers' memory, MB"}}
 	for _, c := range r.grownCells(of.size) {
-		t.add(thousands(float64(of.size(c))), ratesOf(r.Runs.of(c)).markdown(), fmt.Sprintf("%.1f / %.1f / %.1f",
+		runs := r.Runs.of(c)
+		t.add(thousands(float64(of.size(c))), thousands(float64(runs[0].Orders)), ratesOf(runs).markdown(), fmt.Sprintf("%.1f / %.1f / %.1f",
 			r.median(c, func(r run) float64 { return r.SystemCPU }), r.median(c, func(r run) float64 { return r.PostgresCPU }),
 			r.median(c, func(r run) float64 { return r.RedisCPU })), fmt.Sprintf("%.0f", r.median(c, func(r run) float64 { return r.Memory })))
 	}
