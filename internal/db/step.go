@@ -160,19 +160,16 @@ func flush(calls []*call, run func(context.Context) error) {
 }
 
 func (s *step) runOne(ctx context.Context, c *call) error {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	return s.answerOne(conn.QueryRow(ctx, s.one, c.Request.id, c.Request.xid()), c)
+	return s.answerOne(c, func(into ...any) error {
+		return s.query(ctx, into, s.one, c.Request.id, c.Request.xid())
+	})
 }
 
 // answerOne gives the call what was returned of its order, if anything was.
-func (s *statement) answerOne(returns pgx.Row, c *call) error {
+func (s *statement) answerOne(c *call, scan func(into ...any) error) error {
 	var id int64
 	var got returned
-	err := returns.Scan(got.into(&id)[:s.columns]...)
+	err := scan(got.into(&id)[:s.columns]...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -202,7 +199,7 @@ func (o *Orders) runBoth(ctx context.Context, finish, claim *call) error {
 	batch.Queue(finishSQL.one, finish.Request.id, finish.Request.xid())
 	batch.Queue(claimSQL.one, claim.Request.id, claim.Request.xid())
 	return o.send(ctx, &batch, func(results pgx.BatchResults) error {
-		return cmp.Or(finishSQL.answerOne(results.QueryRow(), finish), claimSQL.answerOne(results.QueryRow(), claim))
+		return cmp.Or(finishSQL.answerOne(finish, results.QueryRow().Scan), claimSQL.answerOne(claim, results.QueryRow().Scan))
 	})
 }
 
