@@ -91,12 +91,16 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	return 0
 }
 
-// useProcessors uses no more processors than there may be orders in hand, unless somebody has
-// said how many. An order waits for the servers nearly all the time; threads that have nothing
-// to do wake each other meanwhile, and make it wait longer.
+// ordersEach is how many orders in hand one processor does for: they wait for the servers
+// nearly all the time.
+const ordersEach = 16
+
+// useProcessors uses no more processors than the orders in hand have use for, unless somebody
+// has said how many. Threads that have nothing to do wake each other, and take from the servers
+// beside them, and from the orders, what time they waste.
 func useProcessors(orders int, asked string) {
-	if asked == "" && orders < runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(orders)
+	if need := (orders + ordersEach - 1) / ordersEach; asked == "" && need < runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(need)
 	}
 }
 

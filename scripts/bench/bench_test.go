@@ -26,6 +26,35 @@ func TestSpread_takesNearestRanks(t *testing.T) {
 	}
 }
 
+// Of a hundred thousand, the 99th percentile may be off by 1.96 times the root of 990.
+func TestP99Between(t *testing.T) {
+	var all []time.Duration
+	for n := range 100_000 {
+		all = append(all, time.Duration(n+1))
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	if low, high := p99Between(all); low != 98_939 || high != 99_062 {
+		t.Errorf("it is between %d and %d, want 98939 and 99062", low, high)
+	}
+	if low, high := p99Between(all[:1]); low != all[0] || high != all[0] {
+		t.Errorf("that of one is between %d and %d, want %d", low, high, all[0])
+	}
+	if low, high := p99Between(nil); low != 0 || high != 0 {
+		t.Errorf("that of none is between %d and %d", low, high)
+	}
+}
+
+// A p99 is no worse than another if it may be the same, as far as the other can be told.
+func TestReport_pickUpIsNoWorse(t *testing.T) {
+	for worker, want := range map[float64]string{2.0: "met", 2.4: "met", 2.5: "MISSED"} {
+		r := &report{Pickup: &pickup{Worker: waited{P99: worker}, Plain: waited{P99: 2.1}, PlainP99Low: 1.9, PlainP99High: 2.4}}
+		figures := r.idleFigures()
+		if got := figures[len(figures)-1]; got.verdict() != want || !strings.Contains(got.goal, "2.10 ms (1.90 to 2.40)") {
+			t.Errorf("%v ms: it is %s, with the goal %q, want %s", worker, got.verdict(), got.goal, want)
+		}
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, tt := range []struct {
 		of   []float64
@@ -172,6 +201,34 @@ func TestReport_figuresHaveVerdicts(t *testing.T) {
 	}
 	if len(verdicts) != len(want) { // what was not measured has none
 		t.Errorf("the figures are %v", verdicts)
+	}
+}
+
+// A peer that fails has no rate, and says so where it ran at no time.
+func TestReport_peersThatFail(t *testing.T) {
+	r := sample()
+	asynq := cell{Section: "throughput", System: "asynq", Store: "plain", InHand: 256, Orders: 60_000}
+	again := cell{Section: "throughput", System: "plain", Store: "plain", InHand: 64}
+	r.Failed = []failed{{again, 4, "it ended too early"}, {asynq, 1, "it does not say enough\nwithin 8m0s"}}
+	if table := r.Throughput().String(); strings.Contains(table, "asynq") || strings.Count(table, "failed") != 0 {
+		t.Errorf("the table is\n%s", table)
+	}
+	asynq.InHand = 64
+	r.Runs = append(r.Runs, run{cell: asynq, Repetition: 1, Rate: 2000})
+	if table, want := r.Throughput().String(), "| asynq | 2,000 | failed |\n"; !strings.Contains(table, want) {
+		t.Errorf("the table is\n%s\nwant in it %s", table, want)
+	}
+	var text strings.Builder
+	if err := page.Execute(&text, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"- plain, 64 in hand, repetition 4: it ended too early\n",
+		"- asynq, 256 in hand, repetition 1: it does not say enough\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the page does not say %q", want)
+		}
 	}
 }
 

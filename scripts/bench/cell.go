@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,6 +69,18 @@ type run struct {
 	Rate       float64 `json:"orders_per_second"`
 	Memory     float64 `json:"memory_mb"` // resident, of the system's processes when it is done
 	cost
+}
+
+// failed is a run of a peer that gave no figures, and why.
+type failed struct {
+	cell
+	Repetition int    `json:"repetition"`
+	Error      string `json:"error"`
+}
+
+func (f failed) String() string {
+	why, _, _ := strings.Cut(f.Error, "\n")
+	return fmt.Sprintf("%v, repetition %d: %s", f.cell, f.Repetition, why)
 }
 
 // running is a system that could begin.

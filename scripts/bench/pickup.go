@@ -21,6 +21,10 @@ type pickup struct {
 	Worker waited `json:"worker_to_fulfilment"`
 	Plain  waited `json:"plain_to_fulfilment"`
 
+	// Between these the 99th percentile of the plain loop lies, as far as its orders can tell.
+	PlainP99Low  float64 `json:"plain_p99_low_ms"`
+	PlainP99High float64 `json:"plain_p99_high_ms"`
+
 	// Peers are measured one after the other, with fewer orders farther apart: most poll.
 	Peers []peerPickup `json:"peers_to_fulfilment,omitempty"`
 }
@@ -87,11 +91,17 @@ func (b *bench) pickUpInTurns(ctx context.Context) (*pickup, error) {
 	if err != nil {
 		return nil, err
 	}
-	for queue, into := range map[string]*waited{queue: &p.Worker, plainQueue: &p.Plain} {
-		if *into, err = b.waitedUntilFulfilled(ctx, sent[queue]); err != nil {
-			return nil, err
-		}
+	worker, err := b.waitsUntilFulfilled(ctx, sent[queue])
+	if err != nil {
+		return nil, err
 	}
+	plain, err := b.waitsUntilFulfilled(ctx, sent[plainQueue])
+	if err != nil {
+		return nil, err
+	}
+	p.Worker, p.Plain = waitedFor(worker), waitedFor(plain)
+	low, high := p99Between(plain)
+	p.PlainP99Low, p.PlainP99High = ms(low), ms(high)
 	stop() // its log is whole
 	p.Logged, err = b.waitedUntilBegun(sent[queue])
 	return p, err
@@ -149,27 +159,26 @@ func (b *bench) pickUpByPeer(ctx context.Context, system string) (p peerPickup, 
 	if err := b.awaitAll(ctx); err != nil {
 		return p, err
 	}
-	waits, err := b.waitedUntilFulfilled(ctx, sent)
-	return peerPickup{system, c.Orders, waits}, err
+	waits, err := b.waitsUntilFulfilled(ctx, sent)
+	return peerPickup{system, c.Orders, waitedFor(waits)}, err
 }
 
-// waitedUntilFulfilled are the waits from each order's time until its updated_at, which is
+// waitsUntilFulfilled are the waits from each order's time until its updated_at, which is
 // the beginning of the transaction that fulfils it, by the same machine's clock.
-func (b *bench) waitedUntilFulfilled(ctx context.Context, sent map[int64]time.Time) (waited, error) {
+func (b *bench) waitsUntilFulfilled(ctx context.Context, sent map[int64]time.Time) (waits []time.Duration, err error) {
 	rows, err := b.db.Query(ctx, `SELECT id, updated_at FROM orders WHERE status = 'fulfilled'`)
 	if err != nil {
-		return waited{}, err
+		return nil, err
 	}
 	var id int64
 	var at time.Time
-	var waits []time.Duration
 	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
 		if begin, ours := sent[id]; ours {
 			waits = append(waits, at.Sub(begin))
 		}
 		return nil
 	})
-	return waitedFor(waits), err
+	return waits, err
 }
 
 // waitedUntilBegun are the waits until the lines of the worker's log that say that the work

@@ -24,6 +24,7 @@ type report struct {
 	Kills       *kills             `json:"kills,omitempty"`
 	Recovery    []recovery         `json:"recovery,omitempty"`
 	Runs        runs               `json:"runs,omitempty"`
+	Failed      []failed           `json:"failed,omitempty"`
 	Latency     []latency          `json:"latency,omitempty"`
 	Allocations []allocations      `json:"allocations,omitempty"`
 	Queued      []queued           `json:"queued,omitempty"`

@@ -151,12 +151,20 @@ func (r *report) throughputOf(hands []int) *table {
 		for _, c.InHand = range hands {
 			rate := ratesOf(r.Runs.of(c))
 			row, runs = append(row, rate.markdown()), runs+rate.Runs
+			if rate.Runs == 0 && r.hasFailed(c) {
+				row[len(row)-1] = "failed"
+			}
 		}
 		if runs > 0 {
 			t.add(row...)
 		}
 	}
 	return t
+}
+
+// hasFailed reports whether a run of the cell gave no figures.
+func (r *report) hasFailed(c cell) bool {
+	return slices.ContainsFunc(r.Failed, func(f failed) bool { return f.same() == c.same() })
 }
 
 // Ceilings are what the servers could do.

@@ -122,11 +122,20 @@ func (b *bench) repeat(ctx context.Context, section string, cells []cell, measur
 			c.Section = section
 			c.Orders = min(c.Orders, b.limit)
 			r, err := measure(ctx, c)
-			if err != nil {
+			switch {
+			case err == nil:
+				r.Repetition = repetition
+				b.report.Runs = append(b.report.Runs, r)
+			case c.System == "worker" || ctx.Err() != nil:
 				return err
+			default: // one of them that fails leaves all the others to be measured
+				f := failed{c, repetition, err.Error()}
+				b.report.Failed = append(b.report.Failed, f)
+				say("  failed: %v", f)
+				if err := b.alone(ctx); err != nil {
+					return err
+				}
 			}
-			r.Repetition = repetition
-			b.report.Runs = append(b.report.Runs, r)
 			if repetition == c.runs {
 				say("  %-50v %v", c, ratesOf(b.report.Runs.of(c)))
 			}
