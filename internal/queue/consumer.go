@@ -124,11 +124,36 @@ func (s *session) claimLoop(ctx context.Context) {
 	s.lastClaim.Store(nil)
 	for s.await(ctx, s.slot) {
 		s.freeSlots(1) // claim takes it: nobody else does
-		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) || !s.awaitDesk(ctx) {
+		if !s.await(ctx, s.resumed) || !s.await(ctx, s.open) {
 			return
 		}
-		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx)) })
+		ahead := s.claimsAhead()
+		if !ahead && !s.awaitDesk(ctx) {
+			return
+		}
+		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx, ahead)) })
+		s.dispatchClaimed(ctx)
 	}
+}
+
+// claimsAhead reports whether the next claim is worth making while another gang is prepared,
+// so that its messages are there when that is done. One by one they would make small gangs.
+func (s *session) claimsAhead() bool {
+	s.claims.Lock()
+	defer s.claims.Unlock()
+	return s.plenty && len(s.slots) >= largeClaim
+}
+
+// dispatchClaimed has what was claimed prepared, as soon as it can be; where claiming stops
+// meanwhile, at once.
+func (s *session) dispatchClaimed(ctx context.Context) {
+	if len(s.gathered) == 0 {
+		return
+	}
+	s.awaitDesk(ctx)
+	s.dispatch(s.gathered...)
+	s.gathered = nil
+	runtime.Gosched() // who prepares sends a statement before this loop sends the next claim
 }
 
 // remember keeps how a claim ended, and returns it. A full Redis is not against the
@@ -220,11 +245,12 @@ var claimLua string
 var claimScript = redis.NewScript(claimLua)
 
 // claim waits for one message or, if there was one just before, takes as many more as
-// there are free slots. It does nothing while no slot is free.
+// there are free slots; ahead of its turn it does not wait. It leaves them in gathered, and
+// does nothing while no slot is free.
 //
 // An error that is no reply leaves open whether messages moved, so the own list is
 // looked at there and then, and in any case before anything else is claimed.
-func (s *session) claim(ctx context.Context) error {
+func (s *session) claim(ctx context.Context, ahead bool) error {
 	s.claims.Lock()
 	defer s.claims.Unlock()
 	s.claimTurn.mark()
@@ -238,7 +264,7 @@ func (s *session) claim(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.takeSlots(1) == 0 {
+	if ahead || s.takeSlots(1) == 0 {
 		return nil
 	}
 	l := emptiestFirst(s.lanes)[0]
@@ -254,8 +280,7 @@ func (s *session) claim(ctx context.Context) error {
 		}
 		return s.failed(ctx, err)
 	}
-	s.dispatch(s.claimed(l, payload, fresh))
-	runtime.Gosched() // its handler sends a statement before this loop sends the next claim
+	s.gathered = append(s.gathered, s.claimed(l, payload, fresh))
 	return nil
 }
 
@@ -343,7 +368,7 @@ func (s *session) fillSlots(ctx context.Context) (int, error) {
 	for _, n := range kept {
 		all[n.(int64)-1].fresh = false
 	}
-	s.dispatch(all...)
+	s.gathered = append(s.gathered, all...)
 	s.freeSlots(free - len(payloads))
 	return len(payloads), nil
 }

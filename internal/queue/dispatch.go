@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -23,6 +24,9 @@ const (
 	desks = 2
 
 	smallGang = 8
+
+	// largeClaim is how many slots must be free for a claim ahead of its turn at the desks.
+	largeClaim = 64
 )
 
 // delivery takes a message in hand that is in that lane.
@@ -147,12 +151,17 @@ func (s *session) finish(all []*Delivery) (errs []error) {
 // finished goes on with deliveries that were finished together. What may wait does so by
 // itself.
 func (s *session) finished(calls []*groupcommit.Call[*Delivery, struct{}]) {
-	acks := make([]*settlement, 0, len(calls))
+	acks, free := make([]*settlement, 0, len(calls)), 0
 	for _, c := range calls {
-		if s.goesOn(c.Request, c.Err) {
-			acks = append(acks, s.ack(c.Request))
+		if d := c.Request; s.goesOn(d, c.Err) {
+			acks = append(acks, s.ack(d))
+			if s.sparesSlot(d) {
+				free++
+			}
 		}
 	}
+	s.freeSlots(free) // together: the next claim shall find them all,
+	runtime.Gosched() // and Redis shall not keep it waiting for what nobody waits for
 	s.settlements.Lead(acks...)
 }
 
@@ -175,7 +184,11 @@ func (s *session) goesOn(d *Delivery, err error) bool {
 func (s *session) conclude(d *Delivery, err error) {
 	d.handled(err)
 	if err == nil {
-		s.settlements.Lead(s.ack(d))
+		ack := s.ack(d)
+		if s.sparesSlot(d) {
+			s.freeSlots(1)
+		}
+		s.settlements.Lead(ack)
 		return
 	}
 	s.settle(d, err)

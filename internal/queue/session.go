@@ -40,6 +40,7 @@ type session struct {
 	settlements *groupcommit.Group[*settlement, struct{}, []int64]
 
 	auditDue *time.Ticker    // of the claim loop
+	gathered []*Delivery     // so, too: what it has claimed, and not dispatched yet
 	claiming context.Context // until no more is claimed; set by serve
 
 	// Who claims or audits has them to himself: mostly the claim loop.

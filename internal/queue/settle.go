@@ -113,17 +113,24 @@ func (s *session) settle(d *Delivery, err error) {
 	}
 }
 
-// ack asks for the message to be forgotten, whether the session goes on or not. Its order
-// is fulfilled: the work on another may begin meanwhile. Where Redis forgets nothing, only
-// one more message than there are slots piles up so.
+// ack asks for the message to be forgotten, whether the session goes on or not.
 func (s *session) ack(d *Delivery) *settlement {
 	crash.At("finished")
 	d.ackArgs[0] = d.payload
 	d.ack = settlement{ackScript, d.lane.noted, d.ackArgs[:], d}
-	if s.setAside(d) {
-		s.release(d)
-	}
 	return &d.ack
+}
+
+// sparesSlot reports whether a delivery whose order is fulfilled has a slot that it does not
+// need any more, and leaves that to the caller: the work on another may begin before its
+// message is forgotten. Where Redis forgets nothing, only one more message than there are
+// slots piles up so.
+func (s *session) sparesSlot(d *Delivery) bool {
+	if !s.setAside(d) || d.released {
+		return false
+	}
+	d.released = true
+	return true
 }
 
 // setAside counts a delivery as done, unless too many are whose messages Redis has not
