@@ -36,10 +36,10 @@ var (
 		UPDATE orders SET status = 'processing', updated_at = now() FROM given
 		WHERE orders.id = given.id AND (status = 'pending' OR status = 'processing' AND orders.xmin = version)
 		RETURNING given.id, orders.xmin`)
-	finishSQL = about(2, `
+	finishSQL = about(1, `
 		UPDATE orders SET status = 'fulfilled', updated_at = now() FROM given
 		WHERE orders.id = given.id AND status = 'processing' AND orders.xmin = version
-		RETURNING given.id, orders.xmin`)
+		RETURNING given.id`)
 	lookSQL = about(4, `
 		SELECT given.id, orders.xmin, coalesce(status, ''), coalesce(extract(epoch FROM now() - updated_at), 'infinity')::float8
 		FROM given JOIN orders ON orders.id = given.id`)
