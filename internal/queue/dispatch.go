@@ -2,7 +2,6 @@ package queue
 
 import (
 	"errors"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -38,7 +37,7 @@ func (s *session) delivery(l *lane, payload string) *Delivery {
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
-// slot until it is settled.
+// slot until its work is done, or it is settled.
 func (s *session) dispatch(all ...*Delivery) {
 	if len(all) == 0 {
 		return
@@ -120,10 +119,14 @@ func (s *session) works(d *Delivery) bool {
 
 // finishTogether finishes what was handled while the ones before were finished.
 func (s *session) finishTogether(calls []*groupcommit.Call[*Delivery, struct{}]) {
-	all := make([]*Delivery, len(calls))
+	all, free := make([]*Delivery, len(calls)), 0
 	for i, c := range calls {
 		all[i] = c.Request
+		if s.sparesSlot(c.Request) {
+			free++
+		}
 	}
+	s.freeSlots(free) // together: the next claim shall find them all
 	for i, err := range s.finish(all) {
 		calls[i].Err = err
 	}
@@ -151,17 +154,12 @@ func (s *session) finish(all []*Delivery) (errs []error) {
 // finished goes on with deliveries that were finished together. What may wait does so by
 // itself.
 func (s *session) finished(calls []*groupcommit.Call[*Delivery, struct{}]) {
-	acks, free := make([]*settlement, 0, len(calls)), 0
+	acks := make([]*settlement, 0, len(calls))
 	for _, c := range calls {
-		if d := c.Request; s.goesOn(d, c.Err) {
-			acks = append(acks, s.ack(d))
-			if s.sparesSlot(d) {
-				free++
-			}
+		if s.goesOn(c.Request, c.Err) {
+			acks = append(acks, s.ack(c.Request))
 		}
 	}
-	s.freeSlots(free) // together: the next claim shall find them all,
-	runtime.Gosched() // and Redis shall not keep it waiting for what nobody waits for
 	s.settlements.Lead(acks...)
 }
 

@@ -189,3 +189,31 @@ func TestConsumer_forgetsInAnyOrder(t *testing.T) {
 	}
 	b.wantNoneInHand()
 }
+
+// While orders that are done are not finished, for so long as it takes, the work on others
+// goes on: on as many as there are slots and one more.
+func TestConsumer_worksOnWhileOthersAreFinished(t *testing.T) {
+	b := newBench(t)
+	b.cfg.Concurrency = 3
+	b.push(names("m", 50)...)
+	goOn := make(chan struct{})
+	c := queue.NewConsumer(b.queue(b.url, silent()), open)
+	c.Finish = func(_ context.Context, all []*queue.Delivery) []error {
+		<-goOn
+		return make([]error, len(all))
+	}
+	var rec recorder
+	b.consume(c, func(_ context.Context, d *queue.Delivery) error {
+		rec.note(d.Payload)
+		return nil
+	})
+	testenv.Eventually(t, 10*time.Second, "seven are worked on", func() bool { return rec.count() >= 7 })
+	<-time.After(time.Second) // it may look twice for strays meanwhile
+	held := b.rdb.LLen(t.Context(), b.keys.Processing(b.firstInstance())).Val()
+	if n := rec.count(); n != 7 || held != 7 {
+		t.Errorf("%d were worked on, and %d are held, want 2 x 3 + 1", n, held)
+	}
+	close(goOn)
+	testenv.Eventually(t, 10*time.Second, "all are worked on", func() bool { return rec.count() == 50 })
+	b.wantNoneInHand()
+}

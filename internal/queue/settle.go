@@ -121,10 +121,10 @@ func (s *session) ack(d *Delivery) *settlement {
 	return &d.ack
 }
 
-// sparesSlot reports whether a delivery whose order is fulfilled has a slot that it does not
-// need any more, and leaves that to the caller: the work on another may begin before its
-// message is forgotten. Where Redis forgets nothing, only one more message than there are
-// slots piles up so.
+// sparesSlot reports whether a delivery whose work is done has a slot that it does not need any
+// more, and leaves that to the caller: the work on another may begin before its order is
+// fulfilled and its message forgotten. Where that takes long, only one more message than there
+// are slots piles up so.
 func (s *session) sparesSlot(d *Delivery) bool {
 	if !s.setAside(d) || d.released {
 		return false
