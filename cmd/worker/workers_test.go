@@ -220,6 +220,7 @@ func TestWorker_cutOffFromPostgres(t *testing.T) {
 	testenv.Eventually(t, 10*time.Second, "all in hand", func() bool { return len(p.w.log("Processing order")) == len(held) })
 	p.proxy.Deafen()
 	p.health.ready(503)
+	p.calm(noticed) // the work may have been done before, and a last BLMOVE wait
 	neighbour := p.start("WORKER_ID=neighbour", "DATABASE_URL="+testenv.WorkerURL(p.databaseURL), "HTTP_ADDR=off", "PROCESSING_MIN=0", "PROCESSING_MAX=50ms")
 	neighbour.awaitStart()
 	others := p.order(50)

@@ -21,7 +21,7 @@ type Instance struct {
 	Host        string     `json:"host"` // "" where the instance has left no description
 	PID         int        `json:"pid"`
 	Version     string     `json:"version"`
-	Concurrency int        `json:"concurrency"` // orders in hand at most
+	Concurrency int        `json:"concurrency"` // orders worked on at once
 	InHand      int        `json:"in_hand"`     // messages
 	Since       *time.Time `json:"since"`       // it joined, by Redis's clock
 	Age         *Millis    `json:"age_ms"`

@@ -132,7 +132,7 @@ func (s *session) claimLoop(ctx context.Context) {
 			return
 		}
 		_ = outage.Ride(ctx, s.log, "claim", func() error { return s.remember(s.claim(ctx, ahead)) })
-		s.dispatchClaimed(ctx)
+		s.dispatchClaimed(ctx, ahead)
 	}
 }
 
@@ -144,13 +144,20 @@ func (s *session) claimsAhead() bool {
 	return s.plenty && len(s.slots) >= largeClaim
 }
 
-// dispatchClaimed has what was claimed prepared, as soon as it can be; where claiming stops
-// meanwhile, at once.
-func (s *session) dispatchClaimed(ctx context.Context) {
+// dispatchClaimed has what was claimed prepared: at once, or when that has its turn. Its lease
+// runs meanwhile, so that it waits for nothing else.
+func (s *session) dispatchClaimed(ctx context.Context, ahead bool) {
 	if len(s.gathered) == 0 {
 		return
 	}
-	s.awaitDesk(ctx)
+	if ahead {
+		select {
+		case <-s.desks:
+			s.desks <- struct{}{} // dispatch takes it, or a relay is quicker
+		case <-time.After(groupcommit.Patience):
+		case <-ctx.Done():
+		}
+	}
 	s.dispatch(s.gathered...)
 	s.gathered = nil
 	runtime.Gosched() // who prepares sends a statement before this loop sends the next claim

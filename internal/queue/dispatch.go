@@ -37,7 +37,7 @@ func (s *session) delivery(l *lane, payload string) *Delivery {
 }
 
 // dispatch has deliveries prepared together and handled, each by itself. Each uses up one
-// slot until its work is done, or it is settled.
+// slot until its finish begins, or it is settled.
 func (s *session) dispatch(all ...*Delivery) {
 	if len(all) == 0 {
 		return
@@ -119,14 +119,11 @@ func (s *session) works(d *Delivery) bool {
 
 // finishTogether finishes what was handled while the ones before were finished.
 func (s *session) finishTogether(calls []*groupcommit.Call[*Delivery, struct{}]) {
-	all, free := make([]*Delivery, len(calls)), 0
+	all := make([]*Delivery, len(calls))
 	for i, c := range calls {
 		all[i] = c.Request
-		if s.sparesSlot(c.Request) {
-			free++
-		}
 	}
-	s.freeSlots(free) // together: the next claim shall find them all
+	s.spareSlots(all)
 	for i, err := range s.finish(all) {
 		calls[i].Err = err
 	}
@@ -154,12 +151,13 @@ func (s *session) finish(all []*Delivery) (errs []error) {
 // finished goes on with deliveries that were finished together. What may wait does so by
 // itself.
 func (s *session) finished(calls []*groupcommit.Call[*Delivery, struct{}]) {
-	acks := make([]*settlement, 0, len(calls))
+	done, acks := make([]*Delivery, 0, len(calls)), make([]*settlement, 0, len(calls))
 	for _, c := range calls {
-		if s.goesOn(c.Request, c.Err) {
-			acks = append(acks, s.ack(c.Request))
+		if d := c.Request; s.goesOn(d, c.Err) {
+			done, acks = append(done, d), append(acks, s.ack(d))
 		}
 	}
+	s.spareSlots(done) // that could not be spared before
 	s.settlements.Lead(acks...)
 }
 
@@ -183,9 +181,7 @@ func (s *session) conclude(d *Delivery, err error) {
 	d.handled(err)
 	if err == nil {
 		ack := s.ack(d)
-		if s.sparesSlot(d) {
-			s.freeSlots(1)
-		}
+		s.spareSlots([]*Delivery{d})
 		s.settlements.Lead(ack)
 		return
 	}

@@ -39,14 +39,14 @@ func (k Keys) Worker(instance string) string { return k.tag + ":worker:" + insta
 func (k Keys) Processing(instance string) string { return k.tag + ":processing:" + instance }
 
 const (
-	// laneLength is how many messages are in hand for each list that an instance keeps.
+	// laneLength is how many slots there are for each list that an instance keeps.
 	// To remove one Redis goes through the list, which costs more the longer it is.
 	laneLength = 128
 
 	mostLanes = 32 // of any instance
 )
 
-// Lanes are the processing lists of an instance that has so many messages in hand at most:
+// Lanes are the processing lists of an instance that has so many slots:
 // that of [Keys.Processing], and others where one would be too long.
 func (k Keys) Lanes(instance string, concurrency int) []string {
 	lanes := []string{k.Processing(instance)}
@@ -56,7 +56,7 @@ func (k Keys) Lanes(instance string, concurrency int) []string {
 	return lanes
 }
 
-// allLanes are the lists that an instance may have, whatever it has in hand at most.
+// allLanes are the lists that an instance may have, however many slots it has.
 func (k Keys) allLanes(instance string) []string { return k.Lanes(instance, mostLanes*laneLength) }
 
 // Pattern is a SCAN pattern that finds every key of the queue but the queue itself.

@@ -32,7 +32,7 @@ var (
 )
 
 // leaveLimit is more than any worker can hold, so that one run hands all back.
-const leaveLimit = 5000
+const leaveLimit = 10_000
 
 // handOverTime bounds the last call of a worker that leaves.
 const handOverTime = 700 * time.Millisecond

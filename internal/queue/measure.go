@@ -100,7 +100,7 @@ func command(cmd redis.Cmder) string {
 // or "pipeline".
 func commands(cmds []redis.Cmder) string {
 	name := command(cmds[0])
-	if name == "blmove" || name == "lmove" {
+	if name == "blmove" || name == "lmove" || name == "lrem" && len(cmds) == 2 { // what comes behind belongs to it
 		return name
 	}
 	for _, cmd := range cmds[1:] {

@@ -47,7 +47,7 @@ type Config struct {
 	Name            string        // of the queue; part of every key
 	Worker          string        // this worker's name; each start adds a suffix of its own
 	Version         string        // of this program, for people who look
-	Concurrency     int           // messages in hand at most
+	Concurrency     int           // messages worked on at once
 	Lease           time.Duration // a worker silent for so long is presumed dead
 	MaxDeliveries   int           // deliveries charged before a message is a dead letter
 	RetryInitial    time.Duration // wait before the first retry; it doubles each time

@@ -121,16 +121,19 @@ func (s *session) ack(d *Delivery) *settlement {
 	return &d.ack
 }
 
-// sparesSlot reports whether a delivery whose work is done has a slot that it does not need any
-// more, and leaves that to the caller: the work on another may begin before its order is
-// fulfilled and its message forgotten. Where that takes long, only one more message than there
-// are slots piles up so.
-func (s *session) sparesSlot(d *Delivery) bool {
-	if !s.setAside(d) || d.released {
-		return false
+// spareSlots frees the slots of deliveries whose work is done: that on others may begin before
+// their orders are fulfilled and their messages forgotten. Where that takes long, only one more
+// message than there are slots piles up so. The slots are free at one go: the next claim shall
+// be large.
+func (s *session) spareSlots(all []*Delivery) {
+	free := 0
+	for _, d := range all {
+		if !d.released && s.setAside(d) {
+			d.released = true
+			free++
+		}
 	}
-	d.released = true
-	return true
+	s.freeSlots(free)
 }
 
 // setAside counts a delivery as done, unless too many are whose messages Redis has not

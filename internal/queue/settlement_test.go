@@ -206,3 +206,34 @@ func logging(log *slog.Logger) bool {
 		return true
 	}
 }
+
+// A message is given back by somebody who takes its worker for dead, while that has it in hand
+// and its lease, and is claimed by that worker again. Once both are settled nothing is kept
+// about it, whichever of them Redis forgets first.
+func TestConsumer_leavesNoMarkOfWhatItNeverLost(t *testing.T) {
+	b := newBench(t)
+	b.push("m")
+	goOn := []chan struct{}{make(chan struct{}), make(chan struct{})}
+	var handled atomic.Int64
+	b.consume(queue.NewConsumer(b.queue(b.url, silent()), open), func(context.Context, *queue.Delivery) error {
+		<-goOn[handled.Add(1)-1]
+		return nil
+	})
+	testenv.Eventually(t, 10*time.Second, "it is in hand", func() bool { return handled.Load() == 1 })
+	_, err := b.rdb.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.HSet(t.Context(), b.keys.Returned(), queue.Digest([]byte("m")), "died somebody")
+		p.LMove(t.Context(), b.keys.Processing(b.firstInstance()), b.keys.Queue(), "RIGHT", "RIGHT")
+		return nil
+	})
+	must(t, err)
+	testenv.Eventually(t, 10*time.Second, "it is in hand twice", func() bool { return handled.Load() == 2 })
+	close(goOn[0])
+	testenv.Eventually(t, 10*time.Second, "one is forgotten", func() bool {
+		return b.rdb.LLen(t.Context(), b.keys.Processing(b.firstInstance())).Val() == 0
+	})
+	close(goOn[1])
+	b.wantNoneInHand()
+	testenv.Eventually(t, 10*time.Second, "nothing is kept about it", func() bool {
+		return b.rdb.Exists(t.Context(), b.keys.Returned(), b.keys.Deliveries()).Val() == 0
+	})
+}

@@ -209,7 +209,7 @@ func TestReport_peersThatFail(t *testing.T) {
 	r := sample()
 	asynq := cell{Section: "throughput", System: "asynq", Store: "plain", InHand: 256, Orders: 60_000}
 	again := cell{Section: "throughput", System: "plain", Store: "plain", InHand: 64}
-	r.Failed = []failed{{again, 4, "it ended too early"}, {asynq, 1, "it does not say enough\nwithin 8m0s"}}
+	r.Failed = []failed{{again, 4, "it ended too early"}, {asynq, 1, "asynq, 256 in hand: it does not say enough\nwithin 8m0s"}}
 	if table := r.Throughput().String(); strings.Contains(table, "asynq") || strings.Count(table, "failed") != 0 {
 		t.Errorf("the table is\n%s", table)
 	}

@@ -79,7 +79,7 @@ type failed struct {
 }
 
 func (f failed) String() string {
-	why, _, _ := strings.Cut(f.Error, "\n")
+	why, _, _ := strings.Cut(strings.TrimPrefix(f.Error, f.cell.String()+": "), "\n")
 	return fmt.Sprintf("%v, repetition %d: %s", f.cell, f.Repetition, why)
 }
 

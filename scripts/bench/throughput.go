@@ -136,8 +136,8 @@ func (b *bench) repeat(ctx context.Context, section string, cells []cell, measur
 					return err
 				}
 			}
-			if repetition == c.runs {
-				say("  %-50v %v", c, ratesOf(b.report.Runs.of(c)))
+			if some := b.report.Runs.of(c); repetition == c.runs && len(some) > 0 {
+				say("  %-50v %v", c, ratesOf(some))
 			}
 		}
 		if repetition < most {

@@ -9,7 +9,7 @@
 -- ARGV[3]  host         string  where it runs
 -- ARGV[4]  pid          int     its process there
 -- ARGV[5]  version      string  its build
--- ARGV[6]  concurrency  int     orders in hand at most
+-- ARGV[6]  concurrency  int     orders worked on at once
 --
 -- Returns  int  Redis's clock in ms
 --
