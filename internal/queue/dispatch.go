@@ -123,7 +123,7 @@ func (s *session) finishTogether(calls []*groupcommit.Call[*Delivery, struct{}])
 	for i, c := range calls {
 		all[i] = c.Request
 	}
-	s.spareSlots(all)
+	s.spareSlots(all...)
 	for i, err := range s.finish(all) {
 		calls[i].Err = err
 	}
@@ -157,7 +157,7 @@ func (s *session) finished(calls []*groupcommit.Call[*Delivery, struct{}]) {
 			done, acks = append(done, d), append(acks, s.ack(d))
 		}
 	}
-	s.spareSlots(done) // that could not be spared before
+	s.spareSlots(done...) // that could not be spared before
 	s.settlements.Lead(acks...)
 }
 
@@ -180,9 +180,8 @@ func (s *session) goesOn(d *Delivery, err error) bool {
 func (s *session) conclude(d *Delivery, err error) {
 	d.handled(err)
 	if err == nil {
-		ack := s.ack(d)
-		s.spareSlots([]*Delivery{d})
-		s.settlements.Lead(ack)
+		s.spareSlots(d)
+		s.settlements.Lead(s.ack(d))
 		return
 	}
 	s.settle(d, err)

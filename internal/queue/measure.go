@@ -96,11 +96,11 @@ func command(cmd redis.Cmder) string {
 	return name
 }
 
-// commands is the name that all of a pipeline have, or that of the claim which it waits for,
-// or "pipeline".
+// commands is the name that all of a pipeline have, or that of the claim which it waits for, or
+// of what forgets one message and its mark, or "pipeline".
 func commands(cmds []redis.Cmder) string {
 	name := command(cmds[0])
-	if name == "blmove" || name == "lmove" || name == "lrem" && len(cmds) == 2 { // what comes behind belongs to it
+	if name == "blmove" || name == "lmove" || name == "lrem" && len(cmds) == 2 {
 		return name
 	}
 	for _, cmd := range cmds[1:] {

@@ -125,7 +125,7 @@ func (s *session) ack(d *Delivery) *settlement {
 // their orders are fulfilled and their messages forgotten. Where that takes long, only one more
 // message than there are slots piles up so. The slots are free at one go: the next claim shall
 // be large.
-func (s *session) spareSlots(all []*Delivery) {
+func (s *session) spareSlots(all ...*Delivery) {
 	free := 0
 	for _, d := range all {
 		if !d.released && s.setAside(d) {
