@@ -232,13 +232,13 @@ func TestWorker_waitsForPostgres(t *testing.T) {
 	postgres := testenv.OwnPostgres(t)
 	redisURL, queueName := testenv.Redis(t)
 	s := siteAt(t, redisURL, queueName, postgres.URL("orders"))
-	w := s.start()
+	w := s.start("LEASE_TTL=3s") // longer than a busy machine stands still, shorter than the outage
 	w.awaitStart()
 	for range 3 {
 		ids := s.order(20)
 		testenv.Eventually(t, 10*time.Second, "work is going on", func() bool { return s.unfulfilled() < len(ids) })
 		postgres.Kill()
-		<-time.After(3 * time.Second) // how long the outage lasts
+		<-time.After(noticed)
 		waiting := s.rdb.LLen(t.Context(), s.keys.Queue()).Val()
 		s.push("late")
 		<-time.After(time.Second)
