@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -82,26 +81,15 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	switchLevel(&level, log, cfg.LogLevel)
 	ctx, stop := untilSignal(log)
 	defer stop()
-	useProcessors(cfg.Concurrency, getenv("GOMAXPROCS"))
+	if getenv("GOMAXPROCS") == "" {
+		go startProcessors().watch(ctx)
+	}
 	announce(ctx, cfg, log)
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("stopped by an error", "error", err)
 		return 1
 	}
 	return 0
-}
-
-// ordersEach is how many orders in hand one processor does for: they wait for the servers
-// nearly all the time.
-const ordersEach = 16
-
-// useProcessors uses no more processors than the orders in hand have use for, unless somebody
-// has said how many. Threads that have nothing to do wake each other, and take from the servers
-// beside them, and from the orders, what time they waste.
-func useProcessors(orders int, asked string) {
-	if need := (orders + ordersEach - 1) / ordersEach; asked == "" && need < runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(need)
-	}
 }
 
 // untilSignal returns a context that is done at the first SIGTERM or SIGINT. A second

@@ -14,9 +14,12 @@ var snapshotLua string
 
 var snapshotScript = redis.NewScript(snapshotLua)
 
-// showEvery is how far what Redis shows of the work may be behind it. What has begun and
-// ended in between is never shown, and costs nothing.
-const showEvery = 200 * time.Millisecond
+// What Redis shows of the work may be behind it by the pause between two snapshots, and by what
+// work must last to be shown: what is over sooner costs nothing.
+const (
+	showEvery = 200 * time.Millisecond
+	shownFrom = 100 * time.Millisecond
+)
 
 // clock is how long the session has been there. It never jumps.
 func (s *session) clock() int64 { return int64(time.Since(s.epoch)) }
@@ -52,12 +55,17 @@ func (s *session) keepSnapshot(ctx context.Context) {
 	}
 }
 
-// atWork is all that the worker is working on, by the fields that show it.
+// atWork is all that the worker is working on, by the fields that show it. What has just begun
+// is left to the next snapshot.
 func (s *session) atWork() map[string]*Delivery {
-	all := map[string]*Delivery{}
+	all, now := map[string]*Delivery{}, s.clock()
 	for _, l := range s.lanes {
 		for _, d := range l.deliveries() {
-			if d.begun.Load() > 0 {
+			switch begun := d.begun.Load(); {
+			case begun == 0:
+			case now-begun < int64(shownFrom):
+				s.changed()
+			default:
 				all["order:"+d.digest()] = d
 			}
 		}

@@ -50,7 +50,7 @@ func (g growth) cells(sizes []int, grow func(*cell, int)) (all []cell) {
 // connections and its heap, and repeats it: how many processes share the cores differs most
 // from one run to the next.
 func (b *bench) growWorkers(ctx context.Context, g growth) error {
-	g.runs = max(g.runs, 3)
+	g.runs += 2
 	return b.repeat(ctx, "growth", g.cells(g.workers, func(c *cell, n int) { c.Workers, c.Orders = n, 4*orders }), b.measure)
 }
 
