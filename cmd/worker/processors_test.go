@@ -32,7 +32,7 @@ func TestProcessors_next(t *testing.T) {
 	}
 }
 
-// Whatever it uses, it comes to rest, and none is left over that twice as few would do for.
+// Whatever it uses, it comes to rest, and with no fewer than it has use for.
 func TestProcessors_comeToRest(t *testing.T) {
 	const most = 64
 	for used := 0.0; used < most; used += 0.05 {
